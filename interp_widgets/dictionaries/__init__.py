@@ -1,0 +1,80 @@
+"""Sparse dictionaries of a language model's features: load them, encode, decode.
+
+dictionary = load("./my-transcoders")
+active = dictionary.encode(layer, x)
+vectors = dictionary.decoder(layer, active.feature, target_layer=layer)
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from interp_widgets.dictionaries.activations import Activation, JumpReLU, ReLU, TopK
+from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
+from interp_widgets.dictionaries.dictionary import (
+    ActiveFeatures,
+    Dictionary,
+    check_fits,
+    reconstruct,
+)
+from interp_widgets.dictionaries.errors import DictionaryError
+from interp_widgets.dictionaries.formats import circuit_tracer
+from interp_widgets.dictionaries.layers import Layer
+from interp_widgets.dictionaries.rows import Rows
+from interp_widgets.dictionaries.transcoder import Transcoders
+
+__all__ = [
+    "Activation",
+    "ActiveFeatures",
+    "CrossLayerTranscoder",
+    "Dictionary",
+    "DictionaryError",
+    "JumpReLU",
+    "Layer",
+    "ReLU",
+    "Rows",
+    "TopK",
+    "Transcoders",
+    "check_fits",
+    "load",
+    "reconstruct",
+]
+
+
+class Format(Protocol):
+    """A module of `formats`."""
+
+    name: str
+
+    def matches(self, folder: Path) -> bool: ...
+
+    def load(
+        self, folder: Path, scan: str, lazy: bool | None = None
+    ) -> Transcoders | CrossLayerTranscoder: ...
+
+
+FORMATS: tuple[Format, ...] = (circuit_tracer,)
+
+
+def load(path: str | Path, *, lazy: bool | None = None) -> Transcoders | CrossLayerTranscoder:
+    """A dictionary from a folder.
+
+    Args:
+        path: a folder.
+        lazy: True leaves encoder and decoder matrices on disk and reads rows when they are
+            used; False reads everything now; None leaves only files over 256 MB on disk.
+            Files that are left on disk must stay in place while the dictionary is in use.
+
+    Returns:
+        Weights on the CPU in the dtype they are stored in; `.to(device, dtype)` changes both.
+
+    Raises:
+        DictionaryError: one sentence on what is wrong, naming the file.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DictionaryError(f"{folder} is not a folder.")
+    for reader in FORMATS:
+        if reader.matches(folder):
+            return reader.load(folder, scan=folder.resolve().name, lazy=lazy)
+    known = "; ".join(reader.name for reader in FORMATS)
+    raise DictionaryError(f"{folder} holds no dictionary in a known format; known are: {known}.")
