@@ -8,6 +8,7 @@ vectors = dictionary.decoder(layer, active.feature, target_layer=layer)
 from pathlib import Path
 from typing import Protocol
 
+from interp_widgets.dictionaries import hub
 from interp_widgets.dictionaries.activations import Activation, JumpReLU, ReLU, TopK
 from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
 from interp_widgets.dictionaries.dictionary import (
@@ -18,6 +19,7 @@ from interp_widgets.dictionaries.dictionary import (
 )
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.formats import circuit_tracer
+from interp_widgets.dictionaries.formats.circuit_tracer import save
 from interp_widgets.dictionaries.layers import Layer
 from interp_widgets.dictionaries.rows import Rows
 from interp_widgets.dictionaries.transcoder import Transcoders
@@ -37,6 +39,7 @@ __all__ = [
     "check_fits",
     "load",
     "reconstruct",
+    "save",
 ]
 
 
@@ -56,10 +59,11 @@ FORMATS: tuple[Format, ...] = (circuit_tracer,)
 
 
 def load(path: str | Path, *, lazy: bool | None = None) -> Transcoders | CrossLayerTranscoder:
-    """A dictionary from a folder.
+    """A dictionary from a folder or from the Hugging Face hub.
 
     Args:
-        path: a folder.
+        path: a folder, or where there is none of that name, owner/name of a hub repository,
+            with /folder and @revision behind it where needed.
         lazy: True leaves encoder and decoder matrices on disk and reads rows when they are
             used; False reads everything now; None leaves only files over 256 MB on disk.
             Files that are left on disk must stay in place while the dictionary is in use.
@@ -70,11 +74,14 @@ def load(path: str | Path, *, lazy: bool | None = None) -> Transcoders | CrossLa
     Raises:
         DictionaryError: one sentence on what is wrong, naming the file.
     """
-    folder = Path(path)
+    folder, scan = Path(path), Path(path).resolve().name
     if not folder.is_dir():
-        raise DictionaryError(f"{folder} is not a folder.")
+        reference = hub.parse(str(path))
+        if reference is None or folder.exists():
+            raise DictionaryError(f"{folder} is not a folder.")
+        folder, scan = hub.download_folder(reference), str(path)
     for reader in FORMATS:
         if reader.matches(folder):
-            return reader.load(folder, scan=folder.resolve().name, lazy=lazy)
+            return reader.load(folder, scan=scan, lazy=lazy)
     known = "; ".join(reader.name for reader in FORMATS)
     raise DictionaryError(f"{folder} holds no dictionary in a known format; known are: {known}.")

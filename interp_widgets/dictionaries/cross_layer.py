@@ -24,11 +24,7 @@ class CrossLayerTranscoder(LayeredDictionary):
     def __post_init__(self) -> None:
         super().__post_init__()
         for index, layer in enumerate(self.layers):
-            layer.expect_shape(
-                "the decoder",
-                layer.decoder.shape,
-                [layer.n_features, self.n_layers - index, layer.d_model],
-            )
+            layer.expect_decoder(self.n_layers - index)
 
     def writes_to(self, layer: int) -> range:
         self.layer(layer)

@@ -47,27 +47,31 @@ class Layer:
                 "expected [features, d_model], both at least 1."
             )
         d = self.d_model
-        self._expect("the encoder bias", self.encoder_bias, [self.n_features])
-        self._expect("the decoder bias", self.decoder_bias, [d])
+        self._check("the encoder bias", self.encoder_bias, [self.n_features])
+        self._check("the decoder bias", self.decoder_bias, [d])
         if self.skip is not None:
-            self._expect("the skip connection", self.skip, [d, d])
+            self._check("the skip connection", self.skip, [d, d])
         if isinstance(self.activation, JumpReLU):
-            self._expect("the threshold", self.activation.threshold, [self.n_features])
+            self._check("the threshold", self.activation.threshold, [self.n_features])
         if isinstance(self.activation, TopK) and self.activation.k > self.n_features:
             raise DictionaryError(
                 f"{self.source}: k is {self.activation.k}, but the layer has only "
                 f"{self.n_features} features."
             )
 
-    def _expect(self, name: str, tensor: Tensor, shape: list[int]) -> None:
-        self.expect_shape(name, tuple(tensor.shape), shape)
+    def _check(self, name: str, tensor: Tensor, shape: list[int]) -> None:
+        self._expect(f"{self.source}: {name}", tuple(tensor.shape), shape)
         finite(tensor, f"{self.source}: {name}")
 
-    def expect_shape(self, name: str, found: tuple[int, ...], expected: list[int]) -> None:
-        """Raises DictionaryError unless a weight has the shape that the encoder implies."""
+    def expect_decoder(self, *targets: int) -> None:
+        """Raises DictionaryError unless the decoder is [F, *targets, d]."""
+        expected = [self.n_features, *targets, self.d_model]
+        self._expect(self.decoder.source, self.decoder.shape, expected)
+
+    def _expect(self, name: str, found: tuple[int, ...], expected: list[int]) -> None:
         if list(found) != expected:
             raise DictionaryError(
-                f"{self.source}: {name} has shape {list(found)}, expected {expected} "
+                f"{name} has shape {list(found)}, expected {expected} "
                 f"(the encoder has {self.n_features} features of width {self.d_model})."
             )
 

@@ -24,9 +24,7 @@ class Transcoders(LayeredDictionary):
     def __post_init__(self) -> None:
         super().__post_init__()
         for layer in self.layers:
-            layer.expect_shape(
-                "the decoder", layer.decoder.shape, [layer.n_features, layer.d_model]
-            )
+            layer.expect_decoder()
 
     def writes_to(self, layer: int) -> range:
         self.layer(layer)

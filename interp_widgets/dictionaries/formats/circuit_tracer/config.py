@@ -1,7 +1,9 @@
 """The config.yaml of a circuit-tracer folder, checked value by value."""
 
 import reprlib
+from collections.abc import Container
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ MAX_BYTES = 1 << 20
 class Config:
     """What config.yaml says.
 
-    transcoders: one weights file per layer where the config lists them, else None.
+    transcoders: one weights file per layer (a path from the config's folder, or hf://...)
+            where the config lists them, else None.
     activation: "relu", "jumprelu" or "topk"; None where thresholds decide.
     k: given exactly when the activation is "topk".
     """
@@ -33,7 +36,7 @@ class Config:
     output_hook: str
     scan: str
     model_name: str | None
-    transcoders: list[Path] | None
+    transcoders: list[str] | None
     activation: str | None
     k: int | None
 
@@ -59,7 +62,11 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DictionaryError(f"{path} is larger than {MAX_BYTES} bytes, which no config is.")
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        # A few lines of nested aliases can stand for gigabytes.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise DictionaryError(f"{path} uses YAML aliases, which no config needs.")
+        raw = yaml.safe_load(text)
     except FileNotFoundError as error:
         raise DictionaryError(
             f"{path} is missing; it tells what kind of dictionary this is."
@@ -75,7 +82,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _short(value: object) -> str:
-    # A few bytes of YAML aliases can stand for gigabytes of text; reprlib stops early.
+    """A value for an error message, cut so that the message stays one line."""
     return reprlib.repr(value)
 
 
@@ -116,27 +123,30 @@ def _activation(raw: dict[str, Any], path: Path) -> tuple[str | None, int | None
     return activation, k
 
 
-def _paths(listed: object, path: Path) -> list[Path] | None:
-    """`transcoders` as one path per layer; relative paths start at the config's folder."""
+def first_gap(numbers: Container[int]) -> int:
+    """The smallest layer number, counted from 0, that is not there."""
+    return next(number for number in count() if number not in numbers)
+
+
+def _paths(listed: object, path: Path) -> list[str] | None:
+    """`transcoders` as one path per layer; the file may list them or number them."""
     if listed is None:
         return None
     if isinstance(listed, dict):
         by_layer = {int(key): value for key, value in listed.items() if str(key).isdecimal()}
-        missing = sorted(set(range(max(by_layer, default=0) + 1)) - set(by_layer))
-        if missing or len(by_layer) != len(listed):
-            what = f"layer {missing[0]} is missing" if missing else "keys must be layer numbers"
-            raise DictionaryError(f"{path}: transcoders must name layers 0, 1, 2, ...; {what}.")
+        if len(by_layer) != len(listed):
+            raise DictionaryError(f"{path}: transcoders must be numbered 0, 1, 2, ...")
+        missing = first_gap(by_layer)
+        if missing < len(by_layer):
+            raise DictionaryError(f"{path}: transcoders lacks layer {missing}.")
         listed = [by_layer[index] for index in sorted(by_layer)]
     if not isinstance(listed, list) or not listed:
         raise DictionaryError(
             f"{path}: transcoders is {_short(listed)}, expected one path per layer."
         )
-    return [_path(entry, path) for entry in listed]
-
-
-def _path(entry: object, path: Path) -> Path:
-    if not isinstance(entry, str) or not entry.endswith(".safetensors"):
-        raise DictionaryError(
-            f"{path}: transcoders names {_short(entry)}, but only .safetensors files are read."
-        )
-    return path.parent / entry
+    for entry in listed:
+        if not isinstance(entry, str) or not entry.split("?")[0].endswith(".safetensors"):
+            raise DictionaryError(
+                f"{path}: transcoders names {_short(entry)}, but only .safetensors files are read."
+            )
+    return listed

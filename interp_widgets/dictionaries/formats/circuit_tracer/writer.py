@@ -1,0 +1,126 @@
+"""Writes a dictionary in circuit-tracer's layout, all of it or nothing."""
+
+import secrets
+import shutil
+from pathlib import Path
+
+import yaml
+from safetensors.torch import save_file
+from torch import Tensor
+
+from interp_widgets.dictionaries.activations import JumpReLU, ReLU, TopK
+from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
+from interp_widgets.dictionaries.errors import DictionaryError
+from interp_widgets.dictionaries.formats.circuit_tracer.config import CONFIG
+from interp_widgets.dictionaries.layers import Layer
+from interp_widgets.dictionaries.transcoder import Transcoders
+
+
+def save(dictionary: Transcoders | CrossLayerTranscoder, folder: str | Path) -> None:
+    """Writes a dictionary to a new or empty folder, bit for bit as it is held.
+
+    The files are written beside the folder and renamed into place at the end, so that a
+    full disk or an interrupt leaves no half-written dictionary.
+
+    Raises:
+        DictionaryError: the folder holds something already, or cannot be written.
+    """
+    target = Path(folder).resolve()
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise DictionaryError(
+                f"{target} already holds something; choose a new name or empty it first."
+            )
+        _write_then_rename(dictionary, target)
+    except OSError as error:
+        raise DictionaryError(f"{target} cannot be written ({error}).") from error
+
+
+def _write_then_rename(dictionary: Transcoders | CrossLayerTranscoder, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    partial.mkdir(parents=True)
+    try:
+        for index in range(dictionary.n_layers):
+            layer = dictionary.layer(index)
+            if isinstance(dictionary, Transcoders):
+                _write(partial / f"layer_{index}.safetensors", _transcoder_tensors(layer))
+            else:
+                encoder, decoder = _cross_layer_tensors(index, layer)
+                _write(partial / f"W_enc_{index}.safetensors", encoder)
+                _write(partial / f"W_dec_{index}.safetensors", decoder)
+        config = yaml.safe_dump(_config(dictionary), allow_unicode=True)
+        (partial / CONFIG).write_text(config, encoding="utf-8")
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, path)
+    # safetensors makes files that only their owner can read; follow the folder instead.
+    path.chmod(path.parent.stat().st_mode & 0o666)
+
+
+def _transcoder_tensors(layer: Layer) -> dict[str, Tensor]:
+    tensors = {
+        "W_enc": layer.encoder.whole(),
+        "W_dec": layer.decoder.whole(),
+        "b_enc": layer.encoder_bias,
+        "b_dec": layer.decoder_bias,
+    }
+    if isinstance(layer.activation, JumpReLU):
+        tensors["activation_function.threshold"] = layer.activation.threshold
+    if layer.skip is not None:
+        tensors["W_skip"] = layer.skip
+    return tensors
+
+
+def _cross_layer_tensors(index: int, layer: Layer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    encoder = {
+        f"W_enc_{index}": layer.encoder.whole(),
+        f"b_enc_{index}": layer.encoder_bias,
+        f"b_dec_{index}": layer.decoder_bias,
+    }
+    if isinstance(layer.activation, JumpReLU):
+        encoder[f"threshold_{index}"] = layer.activation.threshold
+    if layer.skip is not None:
+        encoder[f"W_skip_{index}"] = layer.skip.mT
+    return encoder, {f"W_dec_{index}": layer.decoder.whole()}
+
+
+def _config(dictionary: Transcoders | CrossLayerTranscoder) -> dict[str, str | int]:
+    whole_set = isinstance(dictionary, Transcoders)
+    config: dict[str, str | int] = {
+        "model_kind": "transcoder_set" if whole_set else "cross_layer_transcoder",
+        "feature_input_hook": dictionary.input_hook,
+        "feature_output_hook": dictionary.output_hook,
+        "scan": dictionary.scan,
+    }
+    if dictionary.model_name is not None:
+        config["model_name"] = dictionary.model_name
+    return config | _activation_words(dictionary)
+
+
+def _activation_words(dictionary: Transcoders | CrossLayerTranscoder) -> dict[str, str | int]:
+    """The one activation that the format has room for."""
+    kinds = {_words(dictionary.layer(index)) for index in range(dictionary.n_layers)}
+    if len(kinds) > 1:
+        raise DictionaryError(
+            f"{dictionary.scan} has different activations in different layers "
+            f"({', '.join(str(kind) for kind in sorted(kinds))}), which config.yaml cannot say."
+        )
+    activation, k = kinds.pop()
+    return {"activation": activation} | ({"k": k} if k else {})
+
+
+def _words(layer: Layer) -> tuple[str, int]:
+    match layer.activation:
+        case TopK(k):
+            return "topk", k
+        case JumpReLU():
+            return "jumprelu", 0
+        case ReLU():
+            return "relu", 0
