@@ -22,6 +22,7 @@ import nbformat
 from jupyter_client import BlockingKernelClient
 
 from e2e.waiting import until
+from interp_widgets.models.cache import cache_folder
 
 TOKEN = "end-to-end"
 
@@ -85,9 +86,6 @@ class JupyterServer:
             )
 
     def _environment(self) -> dict[str, str]:
-        prepared_weights = os.environ.get("INTERP_WIDGETS_CACHE") or str(
-            pathlib.Path.home() / ".cache" / "interp_widgets"
-        )
         return {
             **os.environ,
             "HOME": str(self.folder),
@@ -99,7 +97,7 @@ class JupyterServer:
             "IPYTHONDIR": str(self.folder / "ipython"),
             # The kernel of the Python that runs the tests, whatever the system offers besides.
             "JUPYTER_PREFER_ENV_PATH": "1",
-            "INTERP_WIDGETS_CACHE": prepared_weights,
+            "INTERP_WIDGETS_CACHE": str(cache_folder()),
         }
 
     def _address(self) -> str:
