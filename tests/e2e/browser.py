@@ -15,7 +15,7 @@ import pytest
 from e2e.servers import JupyterServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 SCREENSHOTS = pathlib.Path(__file__).parents[2] / "test-results"
 HERE = ("http://127.0.0.1:", "http://localhost:", "ws://127.0.0.1:", "file:", "data:", "blob:")
@@ -26,6 +26,11 @@ FLAGS = [
     "--use-angle=swiftshader",  # the same pixels with and without a GPU
     "--hide-scrollbars",
     "--force-device-scale-factor=1",
+    # Names of other machines do not resolve, for pages, workers and sockets alike.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    # Chromium itself would ask for updates, lists and certificates.
+    "--disable-background-networking",
+    "--disable-component-update",
 ]
 
 # Where JupyterLab and Notebook 7 keep their own core; widgets and their managers live elsewhere.
@@ -42,22 +47,23 @@ def chromium() -> str:
 
 
 class Visit:
-    """One page, one test: what it asked of the outside, and what went wrong in it."""
+    """One page, one test: what it asked of the outside, and what went wrong in it.
+
+    Playwright's listeners run while the test is inside a call to it, so read these after one.
+    """
 
     def __init__(self, context: BrowserContext) -> None:
         self.outside: list[str] = []
         self.problems: list[str] = []
-        context.route("**/*", self._stay_here)
+        context.on("request", lambda request: self._note_address(request.url))
         self.page: Page = context.new_page()
+        self.page.on("websocket", lambda socket: self._note_address(socket.url))
         self.page.on("pageerror", lambda error: self._note(str(error), origin=error.stack or ""))
         self.page.on("console", self._listen)
 
-    def _stay_here(self, route: Route, request: Request) -> None:
-        if request.url.startswith(HERE):
-            route.continue_()
-        else:
-            self.outside.append(request.url)
-            route.abort()
+    def _note_address(self, url: str) -> None:
+        if not url.startswith(HERE):
+            self.outside.append(url)
 
     def _listen(self, message: ConsoleMessage) -> None:
         if message.type == "error":

@@ -13,6 +13,8 @@ def until(fact: Callable[[], Fact], what: str, *, deadline: float = 30) -> Fact:
     """Asks until `fact()` is true or more, and returns what it said; fails after `deadline` s.
 
     A question may be asked too early (no file yet, no server yet), so an exception counts as no.
+    This is for facts outside the browser: a page is waited for by playwright's own means, whose
+    listeners stand still in here.
     """
     end = time.monotonic() + deadline
     while True:
