@@ -81,7 +81,7 @@ def _cross_layer(
         decoder=_rows(decoders, f"W_dec_{index}", decoder, lazy),
         encoder_bias=_held(tensors, f"b_enc_{index}", encoder),
         decoder_bias=_held(tensors, f"b_dec_{index}", encoder),
-        skip=_held(tensors, skip, encoder).mT if skip in tensors else None,
+        skip=_transposed(_held(tensors, skip, encoder)) if skip in tensors else None,
     )
     _nothing_left(tensors, encoder)
     _nothing_left(decoders, decoder)
@@ -97,6 +97,11 @@ def _take(tensors: dict[str, Tensor], key: str, path: Path) -> Tensor:
 
 def _held(tensors: dict[str, Tensor], key: str, path: Path) -> Tensor:
     return _take(tensors, key, path).clone()
+
+
+def _transposed(tensor: Tensor) -> Tensor:
+    # What is no matrix passes as it is, so that Layer can say which shape it expected.
+    return tensor.mT if tensor.ndim == 2 else tensor
 
 
 def _rows(tensors: dict[str, Tensor], key: str, path: Path, lazy: bool | None) -> Rows:

@@ -59,7 +59,15 @@ def _write_then_rename(dictionary: Transcoders | CrossLayerTranscoder, target: P
 
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, path)
+    # safetensors refuses tensors that share memory, as tied weights do.
+    written: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for key, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        address = plain.untyped_storage().data_ptr()
+        written[key] = plain.clone() if address in seen else plain
+        seen.add(address)
+    save_file(written, path)
     # safetensors makes files that only their owner can read; follow the folder instead.
     path.chmod(path.parent.stat().st_mode & 0o666)
 
