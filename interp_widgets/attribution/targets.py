@@ -1,0 +1,135 @@
+"""What a graph explains: tokens, logit differences or directions, as vectors to pull back.
+
+A target is a vector in the space of the final norm's output, at the last position. For a token
+it is its unembedding row minus the mean row (adding a constant to all logits changes nothing),
+before any logit softcap, with the token's probability as its weight in influence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..models import FrozenModel, PromptError
+
+LogitDifference = tuple[str | int, str | int]
+TargetLike = str | int | LogitDifference | Tensor
+
+
+@dataclass(frozen=True)
+class OutputTargets:
+    """Targets at the output, strongest first.
+
+    vectors: [target, d_model]; weight: [target], sums to at most 1; probability: [target], NaN
+    where the target is not a token; token_id: [target], -1 where it is not a token;
+    constant: [target], the unembedding bias's share.
+    """
+
+    names: tuple[str, ...]
+    token_id: Tensor
+    probability: Tensor
+    weight: Tensor
+    vectors: Tensor
+    constant: Tensor
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def output_targets(
+    frozen: FrozenModel,
+    wanted: TargetLike | Sequence[TargetLike] | None = None,
+    *,
+    max_targets: int = 10,
+    min_probability: float = 0.95,
+) -> OutputTargets:
+    """Turn what a user names into vectors.
+
+    Args:
+        frozen: the linear model of the prompt.
+        wanted: None for the most probable tokens (the fewest that reach `min_probability`
+            together, at most `max_targets`); a token as text or id; a pair (a, b) for the
+            logit difference a - b; a direction [d_model] in the final norm's output space;
+            or a sequence of these.
+
+    Raises PromptError for text that is not one token, an id outside the vocabulary, or a
+    direction of the wrong width.
+    """
+    model, unembedding = frozen.model, frozen.unembedding()
+    probabilities = torch.softmax(frozen.recording.logits.double(), -1)
+    if wanted is None:
+        values, ids = torch.topk(probabilities, min(max_targets, len(probabilities)))
+        enough = int(torch.searchsorted(torch.cumsum(values, 0), min_probability)) + 1
+        wanted = ids[:enough].tolist()
+    elif isinstance(wanted, (str, int, tuple, Tensor)):
+        wanted = [wanted]
+    wanted = list(wanted)
+    if not wanted:
+        raise PromptError("No targets were given: name at least one token, or leave targets out.")
+
+    weight_u, bias_u = unembedding
+    dtype = frozen.dtype
+    mean = _mean_row(weight_u, dtype)
+    bias = None if bias_u is None else bias_u.detach().to(dtype)
+
+    def row(token: int) -> tuple[Tensor, Tensor]:
+        b = mean.new_zeros(()) if bias is None else bias[token] - bias.mean()
+        return weight_u[token].to(dtype) - mean, b
+
+    def token_id(token: str | int) -> int:
+        index = model.token_id(token) if isinstance(token, str) else int(token)
+        if not 0 <= index < len(weight_u):
+            raise PromptError(
+                f"Target token id {index} is outside the vocabulary (0 to {len(weight_u) - 1})."
+            )
+        return index
+
+    names: list[str] = []
+    ids_out: list[int] = []
+    vectors: list[Tensor] = []
+    constants: list[Tensor] = []
+    for target in wanted:
+        if isinstance(target, Tensor) and target.ndim == 1:
+            if len(target) != frozen.d_model:
+                raise PromptError(
+                    f"A target direction has {len(target)} numbers and {model.name} has "
+                    f"d_model = {frozen.d_model}: give [d_model]."
+                )
+            vector, constant = target.to(mean), mean.new_zeros(())
+            names.append(f"direction {len(names) + 1}")
+            ids_out.append(-1)
+        elif isinstance(target, tuple):
+            a, b = token_id(target[0]), token_id(target[1])
+            (va, ca), (vb, cb) = row(a), row(b)
+            vector, constant = va - vb, ca - cb
+            names.append(f"{model.token_text(a)} − {model.token_text(b)}")
+            ids_out.append(-1)
+        else:
+            index = token_id(target)  # type: ignore[arg-type]
+            vector, constant = row(index)
+            names.append(model.token_text(index))
+            ids_out.append(index)
+        vectors.append(vector)
+        constants.append(constant)
+
+    ids_tensor = torch.tensor(ids_out)
+    is_token = ids_tensor >= 0
+    probability = torch.full((len(names),), float("nan"), dtype=torch.float64)
+    probability[is_token] = probabilities.cpu()[ids_tensor[is_token]]
+    # A target that is not a token has no probability: it weighs as much as a certain one,
+    # shared among the targets.
+    weight = torch.where(is_token, probability, torch.tensor(1.0 / len(names)).double())
+    return OutputTargets(
+        tuple(names), ids_tensor, probability, weight, torch.stack(vectors), torch.stack(constants)
+    )
+
+
+def _mean_row(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    # In slices: a float32 copy of a large half-precision unembedding would cost gigabytes.
+    total = torch.zeros(weight.shape[1], dtype=torch.float64, device=weight.device)
+    for part in weight.split(16384):
+        total += part.to(dtype).sum(0).double()
+    return (total / len(weight)).to(dtype)

@@ -1,0 +1,361 @@
+"""Compute an attribution graph, step by step.
+
+1. Run the model once; record the stream, attention patterns and MLP outputs (models/).
+2. Freeze patterns and norm scales; choose the output targets (targets.py).
+3. Find the units: active features of a dictionary, or the neurons with the largest live
+   effect (units.py, neurons.py).
+4. Pull the outputs back through the linear model: their rows of direct effects (sweep.py).
+5. While the node budget lasts: rank the units by their influence over the rows so far, pull
+   the best ones back, rank again. Without a budget, pull all of them back.
+6. Keep rows and columns of the chosen units: the graph (table.py).
+
+This is the algorithm of Ameisen et al. 2025 as circuit-tracer implements it (steps 4 and 5
+give the same nodes and edges); the pull-back replaces its backward passes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from ..dictionaries import Dictionary
+from ..models import FrozenModel, Model, PromptError
+from ..models.model import Prompt
+from .neurons import NeuronUnits
+from .rows import EdgeRows
+from .sweep import EMBEDDING, Targets
+from .table import ERROR, FEATURE, OUTPUT, TOKEN, GraphTable, node_id
+from .targets import OutputTargets, TargetLike, output_targets
+from .units import Features, Units
+
+# How often a partial graph is offered while computing, in seconds.
+_OFFER_EVERY = 0.4
+# The sweep's buffers stay below this, in bytes; more targets go in several sweeps.
+_SWEEP_BYTES = 512 * 2**20
+DEFAULT_NEURONS = 1000
+
+Offer = Callable[[GraphTable, float, str], None]
+
+
+class OutOfMemory(MemoryError):
+    """A graph that would not fit, told before the computation starts."""
+
+
+@torch.no_grad()
+def trace(
+    model: Model,
+    prompt: Prompt,
+    dictionary: Dictionary | None = None,
+    targets: TargetLike | Sequence[TargetLike] | None = None,
+    *,
+    max_nodes: int | None = None,
+    rank_every: int | None = None,
+    max_targets: int = 10,
+    min_probability: float = 0.95,
+    offer: Offer | None = None,
+    cancelled: Callable[[], None] = lambda: None,
+) -> GraphTable:
+    """The attribution graph of a prompt. Blocks until done; see `interp_widgets.attribute`.
+
+    Args:
+        model: the model.
+        prompt: text or token ids.
+        dictionary: transcoders or a cross-layer transcoder; None draws MLP neurons.
+        targets: see `output_targets`; None takes the most probable next tokens.
+        max_nodes: how many features or neurons at most. None: all active features, or 1000
+            neurons.
+        rank_every: how many features join between two rankings (default max_nodes / 16, at
+            least 64; smaller is a better choice of nodes and slower).
+        max_targets, min_probability: for automatic targets.
+        offer: called with a partial graph, the fraction done and a sentence, a few times a
+            second.
+        cancelled: called often; raises to stop.
+
+    Raises PromptError, ModelError, DictionaryError, or OutOfMemory, each a sentence.
+    """
+    if max_nodes is not None and max_nodes < 1:
+        raise PromptError(f"max_nodes is {max_nodes}: a graph needs at least one node.")
+    say = offer or (lambda table, done, message: None)
+    recording = model.record(prompt, neurons=dictionary is None)
+    cancelled()
+    frozen = FrozenModel(model, recording)
+    outputs = output_targets(
+        frozen, targets, max_targets=max_targets, min_probability=min_probability
+    )
+    units: Units
+    if dictionary is None:
+        units = NeuronUnits(frozen, outputs, max_nodes or DEFAULT_NEURONS)
+    else:
+        units = Features(frozen, dictionary)
+    cancelled()
+    run = _Run(frozen, outputs, units, max_nodes, rank_every, say, cancelled)
+    run.rows_of_outputs()
+    run.rows_of_units()
+    return run.table()
+
+
+class _Run:
+    """The rows computed so far; alive for one call of `trace`."""
+
+    def __init__(
+        self,
+        frozen: FrozenModel,
+        outputs: OutputTargets,
+        units: Units,
+        max_nodes: int | None,
+        rank_every: int | None,
+        offer: Offer,
+        cancelled: Callable[[], None],
+    ) -> None:
+        self.frozen, self.outputs, self.units = frozen, outputs, units
+        self.edges = EdgeRows(frozen, units)
+        self.offer, self.cancelled = offer, cancelled
+        self.wanted = min(max_nodes or self.edges.n_units, self.edges.n_units)
+        self.rank_every = rank_every or max(64, self.wanted // 16)
+        self.n_outputs = len(outputs)
+        _check_memory(self.edges, self.wanted, self.n_outputs)
+        device, dtype = frozen.recording.embedding.device, frozen.dtype
+        n_rows = self.n_outputs + self.wanted
+        self.matrix = torch.zeros(n_rows, self.edges.n_sources, dtype=dtype, device=device)
+        self.bias = torch.zeros(n_rows, dtype=dtype, device=device)
+        self.sums = torch.zeros(n_rows, dtype=dtype, device=device)
+        self.unit_of_row = torch.full((n_rows,), -1, dtype=torch.int64, device=device)
+        self.done = self.n_outputs
+        self._offered = 0.0
+
+    def rows_of_outputs(self) -> None:
+        frozen, outputs = self.frozen, self.outputs
+        vectors, constant = frozen.read_final(outputs.vectors)
+        k, device = self.n_outputs, vectors.device
+        targets = Targets(
+            layer=torch.full((k,), frozen.n_layers, device=device),
+            position=torch.full((k,), frozen.n_positions - 1, device=device),
+            vector=vectors,
+            constant=constant + outputs.constant.to(constant),
+        )
+        self.output_value = vectors @ frozen.recording.resid_final[-1] + targets.constant
+        self._compute(targets, slice(0, k), "direct effects on the output")
+
+    def rows_of_units(self) -> None:
+        ranked = self.wanted < self.edges.n_units
+        visited = torch.zeros(self.edges.n_units, dtype=torch.bool, device=self.bias.device)
+        left = self.wanted
+        while left:
+            if ranked:
+                order = torch.argsort(self._influence(), descending=True)
+                queue = order[~visited[order]][: min(self.rank_every, left)]
+            else:
+                # Later blocks first, so that the picture grows from the output down.
+                queue = torch.arange(self.edges.n_units - 1, -1, -1, device=self.bias.device)
+            visited[queue] = True
+            left -= len(queue)
+            for batch in queue.split(self._batch()):
+                rows = slice(self.done, self.done + len(batch))
+                self.unit_of_row[rows] = batch
+                self._compute(self.units.readers(batch), rows, f"edges between {self.units.name}s")
+
+    def _compute(self, targets: Targets, rows: slice, what: str) -> None:
+        n_layers = self.frozen.n_layers
+
+        def site_done(layer: int) -> None:
+            now = time.monotonic()
+            if now - self._offered < _OFFER_EVERY:
+                return
+            swept = (n_layers - layer) / (n_layers + 1)
+            part = (rows.start + swept * (rows.stop - rows.start)) / len(self.bias)
+            at = "embeddings" if layer == EMBEDDING else f"layer {layer}"
+            self.offer(self.table(rows.stop), part, f"{what}, {at}")
+            self._offered = time.monotonic()
+
+        self.edges.compute(
+            targets,
+            self.matrix[rows],
+            self.bias[rows],
+            site_done=site_done,
+            cancelled=self.cancelled,
+        )
+        self.sums[rows] = torch.linalg.vector_norm(self.matrix[rows], ord=1, dim=1)
+        self.done = rows.stop
+
+    def _batch(self) -> int:
+        recording, d = self.frozen.recording, self.frozen.d_model
+        per_target = 4 * d * recording.n_positions * self.bias.element_size()
+        return max(16, _SWEEP_BYTES // per_target)
+
+    def _influence(self) -> Tensor:
+        """Influence of every unit on the outputs over the rows so far, [unit]."""
+        n_units = self.edges.n_units
+        share = 1 / self.sums.clamp(min=1e-8)
+        k = self.n_outputs
+        weight = self.outputs.weight.to(share)
+        total = (weight * share[:k]) @ self.matrix[:k, :n_units].abs()
+        units = self.unit_of_row[k : self.done]
+        layers = self.units.layer[units]
+        first = torch.searchsorted(self.units.layer, torch.arange(self.frozen.n_layers + 1).to(layers))
+        for layer in layers.unique().flip(0).tolist():
+            rows = k + (layers == layer).nonzero()[:, 0]
+            # Sources of a unit lie in earlier blocks: a prefix of the columns.
+            below = int(first[layer])
+            passed = total[self.unit_of_row[rows]] * share[rows]
+            total[:below] += passed @ self.matrix[rows, :below].abs()
+        return total
+
+    def table(self, n_rows: int | None = None) -> GraphTable:
+        """The graph over the units whose rows exist (or are being computed)."""
+        n_rows = n_rows or self.done
+        k, n_units = self.n_outputs, self.edges.n_units
+        units, by_unit = torch.sort(self.unit_of_row[k:n_rows])
+        n_rest = self.edges.n_sources - n_units
+        columns = torch.cat([units, torch.arange(n_units, self.edges.n_sources).to(units)])
+        rows = torch.cat([k + by_unit, torch.arange(k).to(by_unit)])
+        n = len(units) + n_rest + k
+        has_row = np.zeros(n, dtype=bool)
+        has_row[: len(units)] = True
+        has_row[n - k :] = True
+        counts, sources, weights = np.zeros(n, dtype=np.int64), [], []
+        hidden = np.full(n, np.nan, dtype=np.float32)
+        places = np.flatnonzero(has_row)
+        for part, at in zip(rows.split(1024), np.split(places, range(1024, len(places), 1024)), strict=True):
+            every = self.matrix[part]
+            shown = every[:, columns]
+            hidden[at] = (every.sum(1) - shown.sum(1)).float().cpu().numpy()
+            block = shown.cpu().numpy()
+            target, source = np.nonzero(block)
+            counts[at] = np.bincount(target, minlength=len(at))
+            sources.append(source.astype(np.int32))
+            weights.append(block[target, source].astype(np.float32, copy=False))
+        return self._package(
+            units,
+            rows,
+            has_row,
+            hidden,
+            np.concatenate([[0], np.cumsum(counts)]),
+            np.concatenate(sources),
+            np.concatenate(weights),
+        )
+
+    def _package(
+        self,
+        units: Tensor,
+        rows: Tensor,
+        has_row: np.ndarray,
+        hidden: np.ndarray,
+        ptr: np.ndarray,
+        source: np.ndarray,
+        weight: np.ndarray,
+    ) -> GraphTable:
+        frozen, outputs, u = self.frozen, self.outputs, self.units
+        n_layers, n = frozen.n_layers, frozen.n_positions
+        tokens = frozen.recording.token_ids.cpu()
+        # A target that is not a token gets a number past the vocabulary, as in circuit-tracer.
+        vocab = len(frozen.recording.logits)
+        output_id = [
+            i if i >= 0 else vocab + j for j, i in enumerate(outputs.token_id.tolist())
+        ]
+        blocks, places = torch.arange(n_layers), torch.arange(n)
+
+        def nodes(of_units: Tensor, of_errors: Tensor, of_tokens: Tensor, of_outputs: Tensor) -> np.ndarray:
+            parts = (of_units, of_errors, of_tokens, of_outputs)
+            return torch.cat([p.double().cpu() for p in parts]).numpy()
+
+        def unknown(*shape: int) -> Tensor:
+            return torch.full(shape, float("nan"))
+
+        k, m = len(outputs), len(units)
+        kind = np.repeat([FEATURE, ERROR, TOKEN, OUTPUT], [m, n_layers * n, n, k]).astype(np.uint8)
+        layer = nodes(
+            u.layer[units],
+            blocks.repeat_interleave(n),
+            torch.full((n,), -1),
+            torch.full((k,), n_layers),
+        ).astype(np.int16)
+        position = nodes(
+            u.position[units], places.repeat(n_layers), places, torch.full((k,), n - 1)
+        ).astype(np.int32)
+        feature = nodes(
+            u.feature[units], torch.full((n_layers * n,), -1), tokens, torch.tensor(output_id)
+        ).astype(np.int32)
+        effect = getattr(u, "effect", None)
+        value = np.full(len(kind), np.nan, dtype=np.float32)
+        value[has_row] = torch.cat([u.value[units], self.output_value]).float().cpu().numpy()
+        bias = np.full(len(kind), np.nan, dtype=np.float32)
+        bias[has_row] = self.bias[rows].float().cpu().numpy()
+        rest = n_layers * n + n
+        names = [""] * (m + n_layers * n) + list(frozen.recording.tokens) + list(outputs.names)
+        ids = tuple(
+            node_id(*four)
+            for four in zip(kind.tolist(), layer.tolist(), position.tolist(), feature.tolist(), strict=True)
+        )
+        return GraphTable(
+            prompt=frozen.recording.prompt,
+            tokens=frozen.recording.tokens,
+            n_layers=n_layers,
+            unit=u.name,
+            error_name=u.error_name,
+            scan=u.scan,
+            model=frozen.model.name,
+            ids=ids,
+            names=tuple(names),
+            kind=kind,
+            layer=layer,
+            position=position,
+            feature=feature,
+            activation=nodes(
+                u.activation[units], unknown(n_layers * n), unknown(n), unknown(k)
+            ).astype(np.float32),
+            value=value,
+            bias=bias,
+            hidden=hidden,
+            probability=nodes(
+                unknown(m), unknown(n_layers * n), unknown(n), outputs.probability
+            ).astype(np.float32),
+            effect=(
+                np.full(len(kind), np.nan, dtype=np.float32)
+                if effect is None
+                else nodes(effect[units], unknown(n_layers * n), unknown(n), unknown(k)).astype(
+                    np.float32
+                )
+            ),
+            target_weight=nodes(
+                torch.zeros(m), torch.zeros(n_layers * n), torch.zeros(n), outputs.weight
+            ).astype(np.float32),
+            ptr=ptr,
+            source=source,
+            weight=weight,
+            settings={
+                "weights": frozen.model.origin,
+                "max_nodes": int(self.wanted),
+                "units_active": int(self.edges.n_units),
+                "rank_every": int(self.rank_every),
+            },
+        )
+
+
+def _check_memory(edges: EdgeRows, wanted: int, n_outputs: int) -> None:
+    """Raises OutOfMemory, with what would fit, before anything large is allocated."""
+    frozen = edges.frozen
+    size = torch.finfo(frozen.dtype).bits // 8
+    per_row = edges.n_sources * size + (wanted + edges.n_sources - edges.n_units) * 8
+    sweep = min(_SWEEP_BYTES, 4 * frozen.d_model * frozen.n_positions * size * wanted)
+    need = (wanted + n_outputs) * per_row + sweep
+    free = free_memory(frozen.recording.embedding.device)
+    if need <= 0.9 * free:
+        return
+    fits = int((0.9 * free - sweep) // (edges.n_sources * (size + 8)))
+    advice = f"try max_nodes={fits}" if fits >= 16 else "use a shorter prompt"
+    raise OutOfMemory(
+        f"This graph ({wanted} {edges.units.name}s, {edges.n_sources} sources) needs about "
+        f"{need / 2**30:.1f} GB; {free / 2**30:.1f} GB are free: {advice}."
+    )
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be allocated on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,188 @@
+"""The units a graph is drawn over: what they read, what they write, and what is left over.
+
+Two kinds share one shape. `Features` are the active features of a dictionary (transcoders or
+a cross-layer transcoder); what the dictionary does not reconstruct is the error. `Neurons`
+(neurons.py) need no dictionary; the MLP output is an exact sum over neurons, and what is not
+shown is a remainder. Either way, at every block and position
+
+    what the MLP wrote = units + error (or remainder) + constant + skip(what the MLP read).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..dictionaries import Dictionary, check_fits
+from ..models import FrozenModel
+from .sweep import Targets
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What units write at one block's MLP output, sorted by position.
+
+    vectors: [m, d_model], activation times decoder; unit: [m], indices into the units;
+    start: [position + 1], where each position's vectors begin.
+    """
+
+    vectors: Tensor
+    unit: Tensor
+    start: list[int]
+
+
+class Units(Protocol):
+    """What the sweep and the packaging need to know of features or neurons.
+
+    layer, position, feature, activation, value: [unit], sorted by (layer, position, feature);
+    value is what incoming edges and bias add up to (a pre-activation, or a neuron's value).
+    errors: per block [position, d_model].
+    """
+
+    name: str
+    error_name: str
+    scan: str
+    layer: Tensor
+    position: Tensor
+    feature: Tensor
+    activation: Tensor
+    value: Tensor
+    errors: list[Tensor]
+
+    def readers(self, index: Tensor) -> Targets: ...
+
+    def writes(self, layer: int) -> Writes: ...
+
+    def constant(self, layer: int) -> Tensor: ...
+
+    def through_mlp(self, layer: int, gradient: Tensor) -> Tensor | None: ...
+
+
+def quiet_positions(name: str) -> int:
+    """How many positions at the start carry no units.
+
+    Position 0 is an attention sink with outsize activations. The instruction-tuned Gemma 3
+    models start every prompt with the same four tokens (as circuit-tracer does).
+    """
+    lower = name.lower()
+    return 4 if "gemma-3" in lower and lower.endswith("-it") else 1
+
+
+class Features:
+    """The active features of a dictionary on one prompt."""
+
+    name = "feature"
+    error_name = "unexplained"
+
+    def __init__(self, frozen: FrozenModel, dictionary: Dictionary) -> None:
+        check_fits(dictionary, frozen.n_layers, frozen.d_model, frozen.model.name)
+        self.frozen = frozen
+        self.dictionary = dictionary
+        self.scan = dictionary.scan
+        n, device = frozen.n_positions, frozen.recording.embedding.device
+        keep = torch.arange(n, device=device) >= quiet_positions(frozen.model.name)
+        self._keep = keep
+        inputs = [frozen.mlp_input(i, dictionary.input_hook) for i in range(frozen.n_layers)]
+        # One dictionary for all layers; a model spread over devices brings its inputs here.
+        inputs = [x.to(device) for x in inputs]
+        active = [dictionary.encode(i, x, keep) for i, x in enumerate(inputs)]
+        self._inputs = inputs
+
+        def joined(key: str) -> Tensor:
+            return torch.cat([getattr(a, key) for a in active]).to(device)
+
+        self.layer = torch.cat(
+            [torch.full((len(a.feature),), i) for i, a in enumerate(active)]
+        ).to(device)
+        self.position = joined("position")
+        self.feature = joined("feature")
+        self.activation = joined("activation").to(frozen.dtype)
+        self.value = joined("pre_activation").to(frozen.dtype)
+        self._writes = [self._gather(i) for i in range(frozen.n_layers)]
+        self.errors = [self._error(i) for i in range(frozen.n_layers)]
+
+    def readers(self, index: Tensor) -> Targets:
+        vectors = torch.empty(
+            len(index), self.frozen.d_model, dtype=self.frozen.dtype, device=self.layer.device
+        )
+        constants = vectors.new_empty(len(index))
+        layers = self.layer[index]
+        for layer in layers.unique().tolist():
+            here = (layers == layer).nonzero()[:, 0]
+            features = self.feature[index[here]]
+            rows = self.dictionary.encoder(layer, features).to(vectors)
+            read, constant = self.frozen.read(
+                layer, self.position[index[here]], rows, self.dictionary.input_hook
+            )
+            vectors[here] = read
+            constants[here] = constant + self.dictionary.encoder_bias(layer, features).to(constant)
+        return Targets(layers, self.position[index], vectors, constants)
+
+    def writes(self, layer: int) -> Writes:
+        return self._writes[layer]
+
+    def constant(self, layer: int) -> Tensor:
+        frozen, hook = self.frozen, self.dictionary.output_hook
+        everywhere = torch.arange(frozen.n_positions, device=self.layer.device)
+        bias = self.dictionary.decoder_bias(layer).to(self.errors[layer])
+        out = bias.expand(frozen.n_positions, -1)
+        # Where no feature may be active, all that the MLP wrote (but its skip) is constant.
+        out = torch.where(self._keep[:, None], out, self._unskipped(layer))
+        skip = self.dictionary.skip(layer)
+        if skip is not None:
+            bias_in = self.frozen.input_bias(layer, self.dictionary.input_hook)
+            if bias_in is not None:  # the norm's bias reaches the output through the skip
+                out = out + bias_in @ skip.to(out).T
+        return frozen.write(layer, everywhere, out, hook)
+
+    def through_mlp(self, layer: int, gradient: Tensor) -> Tensor | None:
+        skip = self.dictionary.skip(layer)
+        if skip is None:
+            return None
+        n, k, d = gradient.shape
+        position = torch.arange(n, device=gradient.device).repeat_interleave(k)
+        flat = self.frozen.write(layer, position, gradient.reshape(n * k, d), self.dictionary.output_hook)
+        read, _ = self.frozen.read(layer, position, flat @ skip.to(flat), self.dictionary.input_hook)
+        return read.view(n, k, d)
+
+    def _unskipped(self, layer: int) -> Tensor:
+        out = self.frozen.mlp_output(layer, self.dictionary.output_hook).to(self.layer.device)
+        skip = self.dictionary.skip(layer)
+        return out if skip is None else out - self._inputs[layer] @ skip.to(out).T
+
+    def _gather(self, target_layer: int) -> Writes:
+        units, vectors = [], []
+        for layer in range(target_layer + 1):
+            if target_layer not in self.dictionary.writes_to(layer):
+                continue
+            unit = (self.layer == layer).nonzero()[:, 0]
+            rows = self.dictionary.decoder(layer, self.feature[unit], target_layer)
+            units.append(unit)
+            vectors.append(rows.to(self.activation) * self.activation[unit, None])
+        unit, vector = torch.cat(units), torch.cat(vectors)
+        order = torch.argsort(self.position[unit], stable=True)
+        unit = unit[order]
+        written = self.frozen.write(
+            target_layer, self.position[unit], vector[order], self.dictionary.output_hook
+        )
+        return Writes(written, unit, _starts(self.position[unit], self.frozen.n_positions))
+
+    def _error(self, layer: int) -> Tensor:
+        """MLP output - reconstruction, as added to the stream; 0 where no unit may be."""
+        frozen, writes = self.frozen, self._writes[layer]
+        everywhere = torch.arange(frozen.n_positions, device=self.layer.device)
+        rest = self._unskipped(layer) - self.dictionary.decoder_bias(layer).to(self.activation)
+        rest = frozen.write(layer, everywhere, rest, self.dictionary.output_hook)
+        rest = rest.index_add(0, self.position[writes.unit], writes.vectors, alpha=-1)
+        return rest * self._keep[:, None]
+
+
+def _starts(position: Tensor, n: int) -> list[int]:
+    counts = torch.bincount(position, minlength=n).tolist()
+    starts = [0]
+    for count in counts:
+        starts.append(starts[-1] + count)
+    return starts

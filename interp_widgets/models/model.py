@@ -1,0 +1,329 @@
+"""Model: a Hugging Face causal language model, run under nnsight, behind one lock.
+
+This file is the only one that opens an nnsight trace. Two traces at once on one model break
+both (measured: 180 of 180 runs failed with three threads), and JupyterLab runs widget
+callbacks in another thread while a cell executes, so every run takes `model.lock`.
+
+Trace bodies are short, in plain functions and without `self`, because nnsight reads their
+source and runs it in a greenlet.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import nnsight
+import torch
+from torch import Tensor, nn
+
+from .anatomy import Anatomy, anatomy_of, dtype_for_analysis, part
+from .errors import ModelError, PromptError
+from .recording import Neurons, Recording
+
+Prompt = str | Sequence[int] | Tensor
+
+
+class Model:
+    """A language model to look inside.
+
+    Use `interp_widgets.load` for names, folders and files; this constructor takes a model
+    that is already in memory.
+
+    Args:
+        hf: a Hugging Face causal language model of a known family (`models.anatomy`).
+        tokenizer: its tokenizer.
+        name: how results name it.
+        origin: where the weights came from, written into results.
+
+    Raises ModelError for an unknown family.
+    """
+
+    def __init__(self, hf: nn.Module, tokenizer: Any, *, name: str = "", origin: str = "") -> None:
+        self.hf = hf
+        self.tokenizer = tokenizer
+        self.anatomy: Anatomy = anatomy_of(hf)
+        self.config: Any = hf.config
+        self.name = name or getattr(hf.config, "_name_or_path", "") or type(hf).__name__
+        self.origin = origin
+        self.lock = threading.RLock()
+        hf.eval().requires_grad_(False)
+        # Patterns are only visible under eager attention; sdpa returns None for them.
+        hf.set_attn_implementation("eager")  # type: ignore[operator]
+        # Without `device` the wrapper would move a CPU model to the first GPU.
+        self._traced = nnsight.TransformersModel(
+            hf, tokenizer=tokenizer, task="text-generation", device=hf.device
+        )
+
+    @property
+    def n_layers(self) -> int:
+        return len(part(self.hf, self.anatomy.layers))
+
+    @property
+    def d_model(self) -> int:
+        return int(self.config.hidden_size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype analysis is computed in (float32, or float64 for a float64 model)."""
+        return dtype_for_analysis(next(self.hf.parameters()).dtype)
+
+    @property
+    def device(self) -> torch.device:
+        """Where analysis is computed: the embedding's device, also for a spread-out model."""
+        device: torch.device = part(self.hf, self.anatomy.embed).weight.device
+        return device
+
+    def __repr__(self) -> str:
+        count = sum(p.numel() for p in self.hf.parameters())
+        return (
+            f"Model({self.name!r}, {self.config.model_type}, {self.n_layers} layers x "
+            f"{self.d_model}, {count / 1e6:.0f}M parameters, {self.hf.device})"
+        )
+
+    def tokenize(self, prompt: Prompt) -> Tensor:
+        """Token ids [position] of a prompt, with a special token in front.
+
+        Position 0 is an attention sink with outsize values, so, as circuit-tracer does, a
+        special token (BOS, else padding or end of text) is put there if the prompt has none.
+
+        Raises PromptError for an empty prompt, one longer than the model's context, or
+        token ids outside the vocabulary.
+        """
+        if isinstance(prompt, str):
+            if not prompt.strip():
+                raise PromptError("The prompt is empty: give at least one word.")
+            ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        else:
+            ids = torch.as_tensor(prompt).reshape(-1).tolist()
+            if not ids:
+                raise PromptError("The prompt has no tokens: give at least one token id.")
+        special = list(self.tokenizer.all_special_ids)
+        if ids[0] not in special:
+            tok = self.tokenizer
+            first = [i for i in (tok.bos_token_id, tok.pad_token_id, tok.eos_token_id) if i is not None]
+            ids = (first + special)[:1] + list(ids)
+        vocab = int(self.config.vocab_size)
+        wrong = [i for i in ids if not 0 <= i < vocab]
+        if wrong:
+            raise PromptError(f"Token id {wrong[0]} is outside the vocabulary (0 to {vocab - 1}).")
+        limit = getattr(self.config, "max_position_embeddings", None)
+        if limit is not None and len(ids) > limit:
+            raise PromptError(
+                f"The prompt has {len(ids)} tokens and {self.name} reads at most {limit}: "
+                f"shorten it by {len(ids) - limit} tokens."
+            )
+        return torch.tensor(ids, dtype=torch.int64)
+
+    def token_text(self, token_id: int) -> str:
+        """A token as a reader sees it: its text, or its name where the text is empty."""
+        text = self.tokenizer.decode([token_id])
+        return text or str(self.tokenizer.convert_ids_to_tokens(int(token_id)))
+
+    def token_id(self, text: str) -> int:
+        """The id of a one-token string, as it would follow the prompt.
+
+        Raises PromptError if the string is not one token, naming the pieces.
+        """
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) == 1 and ids[0] != self.tokenizer.unk_token_id:
+            return int(ids[0])
+        if not ids or self.tokenizer.unk_token_id in ids:
+            raise PromptError(f"{text!r} is not in this tokenizer's vocabulary.")
+        pieces = [self.token_text(i) for i in ids]
+        hint = "" if text.startswith(" ") else f" Words inside a sentence often start with a space: try {' ' + text!r}."
+        raise PromptError(
+            f"{text!r} is {len(ids)} tokens in this tokenizer ({pieces}), and a target is one "
+            f"token: use one of the pieces.{hint}"
+        )
+
+    def record(self, prompt: Prompt, *, neurons: bool = False) -> Recording:
+        """Run the model on one prompt and keep what attribution needs.
+
+        Args:
+            prompt: text, or token ids [position].
+            neurons: also keep the MLPs' inner values.
+
+        Raises PromptError (see `tokenize`), and ModelError if a value is not finite, naming
+        the first block where that happens.
+        """
+        ids = self.tokenize(prompt)
+        with self.lock, torch.no_grad():
+            seen = _read(self._traced, self.anatomy, ids[None], self.n_layers, neurons)
+        recording = self._recording(prompt, ids, seen)
+        _check_finite(recording, self.name)
+        return recording
+
+    def gradients(self, ids: Tensor, vectors: Tensor) -> list[list[Tensor]]:
+        """Live gradients of targets with respect to every neuron's value, nothing frozen.
+
+        Target k is vectors[k] . final_norm(residual) at the last position.
+
+        Args:
+            ids: [position] token ids.
+            vectors: [target, d_model], in the space of the final norm's output.
+
+        Returns: per target, per block, a tensor [position, d_mlp].
+        """
+        with self.lock:
+            with torch.enable_grad():
+                values, final = _read_for_gradient(self._traced, self.anatomy, ids[None], self.n_layers)
+            out = []
+            for k, vector in enumerate(vectors):
+                metric = final[0, -1] @ vector.to(final)
+                grads = torch.autograd.grad(metric, values, retain_graph=k + 1 < len(vectors))
+                out.append([self._cast(g[0]) for g in grads])
+        return out
+
+    def _recording(self, prompt: Prompt, ids: Tensor, seen: dict[str, Any]) -> Recording:
+        row, cast = self.anatomy, self._cast
+        blocks: list[dict[str, Tensor]] = seen["blocks"]
+        embedding = cast(seen["embedding"])
+        if row.position_embed is not None:
+            # The token node is the token's own embedding; positions are part of the bias.
+            table = part(self.hf, row.position_embed).weight
+            embedding = embedding - table[: len(ids)].to(embedding)
+
+        def column(key: str) -> tuple[Tensor, ...]:
+            return tuple(cast(b[key]) for b in blocks)
+
+        neurons = None
+        if "value" in blocks[0]:
+            neurons = tuple(
+                Neurons(cast(b["up"]), cast(b["gate"]) if "gate" in b else None, cast(b["value"]))
+                for b in blocks
+            )
+        text = prompt if isinstance(prompt, str) else self.tokenizer.decode(ids.tolist())
+        return Recording(
+            prompt=text,
+            tokens=tuple(self.token_text(i) for i in ids.tolist()),
+            token_ids=ids,
+            embedding=embedding,
+            resid_pre=column("resid_pre"),
+            resid_mid=column("resid_mid"),
+            attn_out=column("attn_out"),
+            attn_raw=column("attn_raw"),
+            mlp_out=column("mlp_out"),
+            mlp_raw=column("mlp_raw"),
+            patterns=tuple(cast(b["pattern"]) for b in blocks),
+            resid_final=cast(seen["resid_final"]),
+            logits=cast(seen["logits"]),
+            neurons=neurons,
+        )
+
+    def _cast(self, x: Tensor) -> Tensor:
+        return x.detach().to(device=self.device, dtype=self.dtype)
+
+
+def _read(
+    traced: Any, row: Anatomy, ids: Tensor, n_layers: int, neurons: bool
+) -> dict[str, Any]:
+    with traced.trace(input_ids=ids):
+        out = nnsight.save(_read_sites(traced, row, n_layers, neurons))
+    return out
+
+
+def _read_sites(traced: Any, row: Anatomy, n_layers: int, neurons: bool) -> dict[str, Any]:
+    # nnsight wants sites in the order the forward pass reaches them.
+    blocks = []
+    embedding = None
+    for index in range(n_layers):
+        block = part(traced, row.layers)[index]
+        b = {"resid_pre": block.input[0]}
+        if index == 0:
+            embedding = b["resid_pre"]
+        attn = part(block, row.attn).output
+        b["attn_raw"], b["pattern"] = attn[0][0], attn[1][0]
+        b["attn_out"] = b["attn_raw"]
+        if row.attn_post_norm:
+            b["attn_out"] = part(block, row.attn_post_norm).output[0]
+        b["resid_mid"] = part(block, row.mlp_norm).input[0]
+        if neurons:
+            if row.gate:
+                b["gate"] = part(block, row.gate).output[0]
+            b["up"] = part(block, row.up).output[0]
+            b["value"] = part(block, row.down).input[0]
+        b["mlp_raw"] = part(block, row.mlp).output[0]
+        b["mlp_out"] = b["mlp_raw"]
+        if row.mlp_post_norm:
+            b["mlp_out"] = part(block, row.mlp_post_norm).output[0]
+        blocks.append(b)
+    resid_final = part(traced, row.final_norm).input[0]
+    logits = traced.output.logits[0, -1]
+    return {"blocks": blocks, "embedding": embedding, "resid_final": resid_final, "logits": logits}
+
+
+def _read_for_gradient(traced: Any, row: Anatomy, ids: Tensor, n_layers: int) -> tuple[list[Tensor], Tensor]:
+    with traced.trace(input_ids=ids):
+        out = nnsight.save(_gradient_sites(traced, row, n_layers))
+    return out
+
+
+def _gradient_sites(traced: Any, row: Anatomy, n_layers: int) -> tuple[list[Tensor], Tensor]:
+    # No parameter asks for a gradient, so the graph starts at the embedding.
+    part(traced, row.embed).output.requires_grad_(True)
+    blocks = [part(traced, row.layers)[index] for index in range(n_layers)]
+    values = [part(block, row.down).input for block in blocks]
+    return values, part(traced, row.final_norm).output
+
+
+def _check_finite(recording: Recording, name: str) -> None:
+    def fail(where: str) -> None:
+        raise ModelError(
+            f"{name} gives values that are not finite (NaN or infinity), first in {where}: "
+            f"its weights are damaged, or its dtype overflows (try dtype=torch.float32)."
+        )
+
+    if not torch.isfinite(recording.embedding).all():
+        fail("the token embedding")
+    for layer in range(recording.n_layers):
+        for what in ("attn_out", "mlp_out"):
+            if not torch.isfinite(getattr(recording, what)[layer]).all():
+                fail(f"block {layer} ({'attention' if what == 'attn_out' else 'MLP'})")
+    if not torch.isfinite(recording.logits).all():
+        fail("the logits")
+
+
+def load(
+    name: str,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device | None = None,
+    device_map: Any = None,
+    trust_remote_code: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Model:
+    """A model by catalogue name, Hugging Face id, folder or GGUF file.
+
+    Args:
+        name: "smollm2", an id such as "openai-community/gpt2", a folder, or a .gguf file.
+        dtype: of the weights; analysis itself runs in float32 (float64 for float64).
+        device: "cpu", "cuda", ...; default: CUDA if there is one.
+        device_map: handed to transformers, to spread a model over several devices.
+        trust_remote_code: run code that comes with the model. Off unless asked for by name.
+
+    Raises ModelError with one sentence: unknown family, missing file, no network, damage.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from . import catalog
+
+    weights = catalog.resolve(name)
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    options: dict[str, Any] = dict(
+        dtype=dtype, trust_remote_code=trust_remote_code, attn_implementation="eager"
+    )
+    if device_map is not None:
+        options["device_map"] = device_map
+    try:
+        hf = AutoModelForCausalLM.from_pretrained(weights.path, use_safetensors=True, **options)
+        tokenizer = AutoTokenizer.from_pretrained(weights.path, trust_remote_code=trust_remote_code)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(catalog.explain(error, name)) from error
+    if device_map is None:
+        hf = hf.to(device)
+    return Model(hf, tokenizer, name=weights.name, origin=str(weights.origin))
