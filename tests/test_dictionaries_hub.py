@@ -41,3 +41,23 @@ def test_the_hub_gives_a_folder_or_one_sentence(
         DictionaryError, match=r"^nobody/nothing could not.*ConnectionError: offline"
     ):
         load("nobody/nothing")
+
+
+def test_a_config_may_name_files_on_the_hub(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tiny(), tmp_path / "set")
+
+    def download(repo: str, path: str, revision: str | None) -> str:
+        assert (repo, revision) == ("someone/sets", "v2")
+        return str(tmp_path / "set" / path.removeprefix("deep/"))
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    uri = "hf://someone/sets/deep/layer_{}.safetensors?revision=v2"
+    set_config(tmp_path / "set", transcoders=[uri.format(index) for index in range(3)])
+    assert load(tmp_path / "set").n_layers == 3
+    set_config(tmp_path / "set", transcoders=["hf://other/sets/x.safetensors"])
+    with pytest.raises(
+        DictionaryError, match=r"hf://other/sets/x\.safetensors could not be fetched"
+    ):
+        load(tmp_path / "set")

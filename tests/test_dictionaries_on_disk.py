@@ -24,6 +24,7 @@ from interp_widgets.dictionaries import (
     reconstruct,
     save,
 )
+from interp_widgets.dictionaries.formats.circuit_tracer import reader
 
 ORACLES = pathlib.Path(__file__).parents[2] / "shared" / "oracles"
 needs_oracles = pytest.mark.skipif(
@@ -130,6 +131,16 @@ def test_transcoders_may_be_listed_or_numbered_in_the_config(tmp_path: pathlib.P
         path.write_text(yaml.safe_dump(config | {"transcoders": listed}))
         rows = load(tmp_path / "set").encoder(2, torch.arange(FEATURES))
         assert rows.equal(tiny().encoder(2, torch.arange(FEATURES)))
+
+
+def test_only_large_files_stay_on_disk_by_default(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tiny(), tmp_path / "set")
+    assert not load(tmp_path / "set").layer(0).decoder.mapped
+    monkeypatch.setattr(reader, "LAZY_BYTES", 100)
+    assert load(tmp_path / "set").layer(0).decoder.mapped
+    assert not load(tmp_path / "set", lazy=False).layer(0).decoder.mapped
 
 
 def test_tied_weights_can_be_saved(tmp_path: pathlib.Path) -> None:

@@ -18,7 +18,8 @@ OUTPUT_HOOKS = ("hook_mlp_out", "mlp.hook_out")
 ACTIVATIONS = {"relu": "relu", "jumprelu": "jumprelu", "jump_relu": "jumprelu", "topk": "topk"}
 
 # A config is a few lines; a file beyond this is something else and is not parsed.
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18
+MAX_DEPTH = 8
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ def _parse(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_BYTES:
             raise DictionaryError(f"{path} is larger than {MAX_BYTES} bytes, which no config is.")
         text = path.read_text(encoding="utf-8")
-        # A few lines of nested aliases can stand for gigabytes.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise DictionaryError(f"{path} uses YAML aliases, which no config needs.")
+        _check_plain(text, path)
         raw = yaml.safe_load(text)
     except FileNotFoundError as error:
         raise DictionaryError(
@@ -79,6 +78,18 @@ def _parse(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise DictionaryError(f"{path} must hold key: value lines, but holds {_short(raw)}.")
     return raw
+
+
+def _check_plain(text: str, path: Path) -> None:
+    """A few lines of nested aliases can stand for gigabytes, and deep nesting for minutes."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+            raise DictionaryError(
+                f"{path} uses YAML aliases or deep nesting, which no config needs."
+            )
 
 
 def _short(value: object) -> str:
