@@ -74,10 +74,12 @@ $(DEVELOPMENT): $(RUNTIME)
 	SKIP_JUPYTER_BUILDER=1 $(BIN)/python -m pip install -e '.[test,dev]'
 	@touch $@
 
+# Not `npm ci`: it refuses a lock file that lacks the binaries of other platforms, and a mirror that
+# does not carry those leaves them out of the lock. This takes the locked versions, too.
 $(NODE): package.json package-lock.json
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || \
+	@node -e 'process.exitCode = +(parseInt(process.versions.node) < 20)' || \
 	  { echo "interp_widgets is built with Node 20 or newer"; exit 1; }
-	npm ci --no-audit --no-fund
+	npm install --no-save --no-audit --no-fund
 	@touch $@
 
 $(BUNDLE): $(NODE) tsconfig.json $(shell find js -type f 2>/dev/null) $(wildcard *.mjs)
