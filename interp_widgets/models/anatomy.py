@@ -13,7 +13,7 @@ random model that incoming edges add up to the pre-activation (residual 1e-10 in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -152,7 +152,7 @@ FAMILIES: dict[str, Anatomy] = {
             embed="gpt_neox.embed_in",
             layers="gpt_neox.layers",
             final_norm="gpt_neox.final_layer_norm",
-            unembed="embed_out",
+            unembed="lm_head",
             attn="attention",
             attn_norm="input_layernorm",
             mlp="mlp",
@@ -189,6 +189,8 @@ def anatomy_of(hf: nn.Module) -> Anatomy:
             f"attention, MLP and unembedding in a row of interp_widgets/models/anatomy.py and "
             f"run tests/test_families.py."
         )
+    if hasattr(hf, "embed_out"):  # GPT-NeoX's name for lm_head before transformers 5.14
+        row = replace(row, unembed="embed_out")
     block = [row.attn, row.attn_norm, row.mlp, row.mlp_norm, row.up, row.down]
     block += [p for p in (row.gate, row.attn_post_norm, row.mlp_post_norm) if p]
     top = [row.embed, row.layers, row.final_norm, row.unembed]

@@ -103,15 +103,15 @@ class FrozenModel:
         heads, kv_heads, d_head = heads_of(self.model.hf)
         group = heads // kv_heads
 
-        constant = torch.zeros(self.d_model, dtype=w_o.dtype, device=w_o.device)
         value_bias = torch.zeros(len(w_v), dtype=w_v.dtype, device=w_v.device)
         if pre.bias is not None:
             value_bias = value_bias + w_v @ pre.bias
         if weights.b_v is not None:
             value_bias = value_bias + weights.b_v.detach().to(value_bias)
-        # Rows of a pattern add up to 1, so a constant value passes through unchanged.
-        per_head = value_bias.view(kv_heads, 1, d_head).expand(kv_heads, group, d_head)
-        constant = constant + w_o @ per_head.reshape(-1)
+        # A pattern's rows add up to 1 only as far as the dtype it was computed in goes.
+        total = rec.patterns[layer].sum(-1).to(w_o).T.reshape(self.n_positions, kv_heads, group, 1)
+        per_head = total * value_bias.view(kv_heads, 1, d_head)
+        constant = per_head.reshape(self.n_positions, -1) @ w_o.T
         if weights.b_o is not None:
             constant = constant + weights.b_o.detach().to(constant)
 
@@ -119,7 +119,6 @@ class FrozenModel:
         if pre.centred:
             w_v = w_v - w_v.mean(-1, keepdim=True)
         mix = rec.patterns[layer] * pre.scale[None, None, :]
-        constant = constant.expand(self.n_positions, -1)
         if row.attn_post_norm:
             post = _norm(part(block, row.attn_post_norm), row, rec.attn_raw[layer])
             mix = mix * post.scale[None, :, None]
