@@ -9,7 +9,8 @@ An ungated neuron reads with the slope act(up) / up.
 Which neurons to show is decided by the live gradient: value * d target / d value with nothing
 frozen, which tracks zero ablation far better than the frozen score does (Spearman about .9
 against .5, docs/how-it-works/attribution.md). All others add up to one remainder node per
-block and position, so the graph stays exact.
+block and position, so the graph stays exact. At the first position, an attention sink whose
+values are the same for every prompt, no neuron is a node and all of it is bias, as for features.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor
 from ..models import FrozenModel, ModelError
 from .sweep import Targets
 from .targets import OutputTargets
-from .units import Writes, _starts
+from .units import Writes, quiet_positions, starts
 
 _READS, _WRITES = "mlp.hook_in", "mlp.hook_out"
 
@@ -41,12 +42,16 @@ class NeuronUnits:
         self.frozen = frozen
         self.neurons = neurons
         self.scan = f"{frozen.model.name} neurons"
+        n, d_mlp = neurons[0].value.shape
+        self._keep = torch.arange(n, device=neurons[0].value.device) >= quiet_positions(
+            frozen.model.name
+        )
         signed, size = live_effects(frozen, outputs)
-        chosen = _strongest(size, max_nodes)
-        n, d_mlp = size[0].shape
-        per_block = n * d_mlp
+        chosen = _strongest([s[self._keep] for s in size], max_nodes)
+        n_kept = int(self._keep.sum())
+        per_block = n_kept * d_mlp
         self.layer = chosen // per_block
-        self.position = chosen % per_block // d_mlp
+        self.position = chosen % per_block // d_mlp + (n - n_kept)
         self.feature = chosen % d_mlp
         self.activation = torch.empty(len(chosen), dtype=frozen.dtype, device=chosen.device)
         self.effect = torch.empty_like(self.activation)
@@ -77,12 +82,10 @@ class NeuronUnits:
         return self._writes[layer]
 
     def constant(self, layer: int) -> Tensor:
-        out, (weights, _) = self.frozen.recording.mlp_out[layer], self.frozen.mlp(layer)
-        if weights.b_down is None:
-            return torch.zeros_like(out)
-        everywhere = torch.arange(self.frozen.n_positions, device=out.device)
-        bias = weights.b_down.detach().to(out).expand_as(out)
-        return self.frozen.write(layer, everywhere, bias, _WRITES)
+        # Where no neuron may be a node, all that the MLP wrote is constant.
+        return torch.where(
+            self._keep[:, None], self._bias(layer), self.frozen.recording.mlp_out[layer]
+        )
 
     def through_mlp(self, layer: int, gradient: Tensor) -> None:
         return None
@@ -115,31 +118,47 @@ class NeuronUnits:
         columns = weights.down.detach()[:, self.feature[unit].to(weights.down.device)].T
         vectors = columns.to(self.activation) * self.activation[unit, None]
         vectors = self.frozen.write(layer, self.position[unit], vectors, _WRITES)
-        return Writes(vectors, unit, _starts(self.position[unit], self.frozen.n_positions))
+        return Writes(vectors, unit, starts(self.position[unit], self.frozen.n_positions))
 
     def _remainder(self, layer: int) -> Tensor:
         writes = self._writes[layer]
-        out = self.frozen.recording.mlp_out[layer] - self.constant(layer)
-        return out.index_add(0, self.position[writes.unit], writes.vectors, alpha=-1)
+        out = self.frozen.recording.mlp_out[layer] - self._bias(layer)
+        out = out.index_add(0, self.position[writes.unit], writes.vectors, alpha=-1)
+        return out * self._keep[:, None]
+
+    def _bias(self, layer: int) -> Tensor:
+        """The MLP's own output bias, as added to the stream, [position, d_model]."""
+        out, (weights, _) = self.frozen.recording.mlp_out[layer], self.frozen.mlp(layer)
+        if weights.b_down is None:
+            return torch.zeros_like(out)
+        everywhere = torch.arange(self.frozen.n_positions, device=out.device)
+        bias = weights.b_down.detach().to(out).expand_as(out)
+        return self.frozen.write(layer, everywhere, bias, _WRITES)
 
 
 def live_effects(frozen: FrozenModel, outputs: OutputTargets) -> tuple[list[Tensor], list[Tensor]]:
-    """value * gradient for every neuron, nothing frozen, one backward pass per target.
+    """value * gradient for every neuron, with nothing frozen.
 
     Returns, per block, [position, d_mlp] each: the effect on the weighted sum of targets, and
     its size, the weighted sum of absolute effects (a neuron that raises one target and lowers
-    another has a size though its effect may cancel).
+    another has a size though its effect may cancel). Targets with less than a tenth of the
+    largest weight share one backward pass.
     """
     neurons = frozen.recording.neurons
     assert neurons is not None
-    gradients = frozen.model.gradients(frozen.recording.token_ids, outputs.vectors)
+    weight = outputs.weight.to(outputs.vectors)
+    strong = weight >= 0.1 * weight.max()
+    vectors = weight[:, None] * outputs.vectors
+    passes = list(vectors[strong])
+    if not strong.all():
+        passes.append(vectors[~strong].sum(0))
     signed = [torch.zeros_like(block.value) for block in neurons]
     size = [torch.zeros_like(block.value) for block in neurons]
-    for weight, per_block in zip(outputs.weight.tolist(), gradients, strict=True):
+    for per_block in frozen.model.gradients(frozen.recording.token_ids, torch.stack(passes)):
         for layer, gradient in enumerate(per_block):
             effect = gradient * neurons[layer].value
-            signed[layer] += weight * effect
-            size[layer] += weight * effect.abs()
+            signed[layer] += effect
+            size[layer] += effect.abs()
     return signed, size
 
 

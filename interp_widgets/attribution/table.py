@@ -41,6 +41,10 @@ class GraphTable:
     Edges:
         ptr: [node + 1]; source: [edge]; weight: [edge], the direct effect with attention
         patterns and norm scales frozen.
+    And:
+        cumulative: cumulative influence scores that came with a pruned graph file, whose own
+            edges no longer give them; None for a graph computed here.
+        settings: how the graph was made.
     """
 
     prompt: str
@@ -66,6 +70,7 @@ class GraphTable:
     ptr: NDArray[np.int64]
     source: NDArray[np.int32]
     weight: NDArray[np.float32]
+    cumulative: NDArray[np.float32] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models import FrozenModel, PromptError
+from ..models import FrozenModel, Model, PromptError
 
 LogitDifference = tuple[str | int, str | int]
 TargetLike = str | int | LogitDifference | Tensor
@@ -37,6 +37,44 @@ class OutputTargets:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+def check_targets(model: Model, wanted: TargetLike | Sequence[TargetLike] | None) -> None:
+    """Raises PromptError for targets that this model cannot have, before anything is run."""
+    for target in [] if wanted is None else listed(wanted):
+        if isinstance(target, Tensor):
+            if target.shape != (model.d_model,):
+                raise PromptError(
+                    f"A target direction has shape {list(target.shape)} and {model.name} has "
+                    f"d_model = {model.d_model}: give a tensor [{model.d_model}]."
+                )
+        else:
+            for token in target if isinstance(target, tuple) else (target,):
+                _token_id(model, token)
+
+
+def listed(wanted: TargetLike | Sequence[TargetLike]) -> list[TargetLike]:
+    """One target or several, as a list. A tuple is one logit difference."""
+    if isinstance(wanted, (str, int, tuple)) or (isinstance(wanted, Tensor) and wanted.ndim == 1):
+        return [wanted]
+    targets: list[TargetLike] = list(wanted)
+    if not targets:
+        raise PromptError("No targets were given: name at least one token, or leave targets out.")
+    for target in targets:
+        if isinstance(target, tuple) and len(target) != 2:
+            raise PromptError(
+                f"A logit difference is a pair (token, token), and {target!r} has {len(target)} "
+                f"parts. Several targets go in a list: [...]."
+            )
+    return targets
+
+
+def _token_id(model: Model, token: str | int) -> int:
+    index = model.token_id(token) if isinstance(token, str) else int(token)
+    vocab = int(model.config.vocab_size)
+    if not 0 <= index < vocab:
+        raise PromptError(f"Target token id {index} is outside the vocabulary (0 to {vocab - 1}).")
+    return index
 
 
 def output_targets(
@@ -64,11 +102,8 @@ def output_targets(
         values, ids = torch.topk(probabilities, min(max_targets, len(probabilities)))
         enough = int(torch.searchsorted(torch.cumsum(values, 0), min_probability)) + 1
         wanted = ids[:enough].tolist()
-    elif isinstance(wanted, (str, int, tuple, Tensor)):
-        wanted = [wanted]
-    wanted = list(wanted)
-    if not wanted:
-        raise PromptError("No targets were given: name at least one token, or leave targets out.")
+    check_targets(model, wanted)
+    wanted = listed(wanted)
 
     weight_u, bias_u = unembedding
     dtype = frozen.dtype
@@ -79,36 +114,23 @@ def output_targets(
         b = mean.new_zeros(()) if bias is None else bias[token] - bias.mean()
         return weight_u[token].to(dtype) - mean, b
 
-    def token_id(token: str | int) -> int:
-        index = model.token_id(token) if isinstance(token, str) else int(token)
-        if not 0 <= index < len(weight_u):
-            raise PromptError(
-                f"Target token id {index} is outside the vocabulary (0 to {len(weight_u) - 1})."
-            )
-        return index
-
     names: list[str] = []
     ids_out: list[int] = []
     vectors: list[Tensor] = []
     constants: list[Tensor] = []
     for target in wanted:
-        if isinstance(target, Tensor) and target.ndim == 1:
-            if len(target) != frozen.d_model:
-                raise PromptError(
-                    f"A target direction has {len(target)} numbers and {model.name} has "
-                    f"d_model = {frozen.d_model}: give [d_model]."
-                )
+        if isinstance(target, Tensor):
             vector, constant = target.to(mean), mean.new_zeros(())
             names.append(f"direction {len(names) + 1}")
             ids_out.append(-1)
         elif isinstance(target, tuple):
-            a, b = token_id(target[0]), token_id(target[1])
+            a, b = (_token_id(model, token) for token in target)
             (va, ca), (vb, cb) = row(a), row(b)
             vector, constant = va - vb, ca - cb
             names.append(f"{model.token_text(a)} − {model.token_text(b)}")
             ids_out.append(-1)
         else:
-            index = token_id(target)  # type: ignore[arg-type]
+            index = _token_id(model, target)
             vector, constant = row(index)
             names.append(model.token_text(index))
             ids_out.append(index)

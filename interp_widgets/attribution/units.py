@@ -168,7 +168,7 @@ class Features:
         written = self.frozen.write(
             target_layer, self.position[unit], vector[order], self.dictionary.output_hook
         )
-        return Writes(written, unit, _starts(self.position[unit], self.frozen.n_positions))
+        return Writes(written, unit, starts(self.position[unit], self.frozen.n_positions))
 
     def _error(self, layer: int) -> Tensor:
         """MLP output - reconstruction, as added to the stream; 0 where no unit may be."""
@@ -180,7 +180,8 @@ class Features:
         return rest * self._keep[:, None]
 
 
-def _starts(position: Tensor, n: int) -> list[int]:
+def starts(position: Tensor, n: int) -> list[int]:
+    """Where each position's run begins in sorted `position`, and the end, [n + 1]."""
     counts = torch.bincount(position, minlength=n).tolist()
     starts = [0]
     for count in counts:

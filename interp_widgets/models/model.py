@@ -11,13 +11,16 @@ source and runs it in a greenlet.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import nnsight
 import torch
 from torch import Tensor, nn
 
+from .cache import Progress
 from .anatomy import Anatomy, anatomy_of, dtype_for_analysis, part
 from .errors import ModelError, PromptError
 from .recording import Neurons, Recording
@@ -166,9 +169,8 @@ class Model:
 
         Returns: per target, per block, a tensor [position, d_mlp].
         """
-        with self.lock:
-            with torch.enable_grad():
-                values, final = _read_for_gradient(self._traced, self.anatomy, ids[None], self.n_layers)
+        with self.lock, torch.enable_grad():
+            values, final = _read_for_gradient(self._traced, self.anatomy, ids[None], self.n_layers)
             out = []
             for k, vector in enumerate(vectors):
                 metric = final[0, -1] @ vector.to(final)
@@ -286,13 +288,13 @@ def _check_finite(recording: Recording, name: str) -> None:
 
 
 def load(
-    name: str,
+    name: str | Path,
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
     device_map: Any = None,
     trust_remote_code: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Model:
     """A model by catalogue name, Hugging Face id, folder or GGUF file.
 
@@ -302,6 +304,8 @@ def load(
         device: "cpu", "cuda", ...; default: CUDA if there is one.
         device_map: handed to transformers, to spread a model over several devices.
         trust_remote_code: run code that comes with the model. Off unless asked for by name.
+        progress: called with a sentence and a fraction while weights are fetched or
+            converted; without it a progress bar appears.
 
     Raises ModelError with one sentence: unknown family, missing file, no network, damage.
     """
@@ -309,21 +313,36 @@ def load(
 
     from . import catalog
 
-    weights = catalog.resolve(name)
+    weights = catalog.resolve(name, progress=progress)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     options: dict[str, Any] = dict(
-        dtype=dtype, trust_remote_code=trust_remote_code, attn_implementation="eager"
+        revision=weights.revision, trust_remote_code=trust_remote_code
     )
-    if device_map is not None:
-        options["device_map"] = device_map
+    placement = {} if device_map is None else {"device_map": device_map}
     try:
-        hf = AutoModelForCausalLM.from_pretrained(weights.path, use_safetensors=True, **options)
-        tokenizer = AutoTokenizer.from_pretrained(weights.path, trust_remote_code=trust_remote_code)
-    except ModelError:
-        raise
+        with _quiet_loading():
+            hf = AutoModelForCausalLM.from_pretrained(
+                weights.path, use_safetensors=True, dtype=dtype,
+                attn_implementation="eager", **options, **placement,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(weights.path, **options)
     except Exception as error:
-        raise ModelError(catalog.explain(error, name)) from error
+        raise ModelError(catalog.explain(error, str(name))) from error
     if device_map is None:
         hf = hf.to(device)
     return Model(hf, tokenizer, name=weights.name, origin=str(weights.origin))
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Weights on disk load in a second: transformers' bar for it is noise in a notebook."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,376 @@
+"""Graph: what `attribute` returns; shows itself, fills while it computes, answers questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..jobs import Job
+from . import documents, storage
+from .notes import Notes
+from .scores import Pruning, Scores, cumulative, influence, normalised, prune, row_sums, scores
+from .table import FEATURE, KIND_NAMES, OUTPUT, TOKEN, GraphTable
+
+if TYPE_CHECKING:
+    from ..views import GraphView
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node, as a value to read.
+
+    kind: "feature", "neuron", "error", "token" or "output"; layer: -1 for tokens, n_layers for
+    outputs; influence: share of the targets that flows through it; effect: live gradient x
+    activation on the targets, None where not computed.
+    """
+
+    id: str
+    kind: str
+    label: str
+    layer: int
+    position: int
+    token: str
+    feature: int
+    activation: float | None
+    influence: float
+    effect: float | None
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a reader: L4/117 at "las"."""
+        at = f'at "{self.token}"'
+        if self.kind in ("feature", "neuron"):
+            return f"L{self.layer}/{self.feature} {at}"
+        return f"L{self.layer} {self.kind} {at}" if self.kind == "error" else f"{self.kind} {at}"
+
+    def __repr__(self) -> str:
+        name = f"{self.label!r}, " if self.label else ""
+        return f"Node({name}{self.place}, influence {self.influence:.3f})"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A direct effect: how much `source` adds to `target`'s value, attention frozen."""
+
+    source: Node
+    target: Node
+    weight: float
+
+
+class Graph:
+    """An attribution graph.
+
+    As the last line of a cell it shows itself and fills while it computes. Everything that
+    needs the complete graph waits for it; what a user did in the view (`selected`, `pinned`,
+    `groups`, `labels`) can be read at any time.
+
+    Made by `interp_widgets.attribute`, `Graph.load` or `Graph.from_json`.
+    """
+
+    def __init__(self, table: GraphTable | None = None, notes: Notes | None = None) -> None:
+        self.notes = notes or Notes()
+        self._table = table
+        self._job: Job[GraphTable] | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    @classmethod
+    def computing(cls, trace: Callable[..., GraphTable], prompt: str) -> Graph:
+        """A graph whose table `trace(offer=, cancelled=)` computes in the background."""
+        graph = cls()
+        graph._prompt = prompt
+
+        def work(job: Job[GraphTable]) -> GraphTable:
+            def offer(table: GraphTable, progress: float, message: str) -> None:
+                graph._table = table
+                job.report(progress, message)
+
+            graph._table = trace(offer=offer, cancelled=job.check)
+            graph.__dict__.pop("influence", None)
+            return graph._table
+
+        graph._job = Job(work, graph._changed)
+        graph._job.start()
+        return graph
+
+    _prompt = ""
+
+    # --- while it computes -------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """computing, done, cancelled or failed."""
+        return self._job.state if self._job else "done"
+
+    @property
+    def progress(self) -> tuple[float, str]:
+        """How far it is, 0 to 1, and a sentence."""
+        return (self._job.progress, self._job.message) if self._job else (1.0, "")
+
+    def wait(self, timeout: float | None = None) -> Graph:
+        """Wait until the graph is complete.
+
+        Raises what went wrong (PromptError, ModelError, OutOfMemory), Cancelled, or
+        TimeoutError; `so_far` still has the edges that were computed.
+        """
+        if self._job:
+            self._job.wait(timeout)
+        return self
+
+    def cancel(self) -> None:
+        """Stop computing. The edges computed so far stay in `so_far` and in the view."""
+        if self._job:
+            self._job.cancel()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever there is more of the graph, from the computing thread."""
+        self._listeners.append(listener)
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    @property
+    def so_far(self) -> GraphTable | None:
+        """The part that is computed; None before the first edges."""
+        return self._table
+
+    # --- the graph ---------------------------------------------------------------------------
+
+    @property
+    def table(self) -> GraphTable:
+        """The complete graph as arrays."""
+        self.wait()
+        assert self._table is not None
+        return self._table
+
+    @cached_property
+    def influence(self) -> NDArray[np.floating]:
+        """Share of the targets that flows through each node, [node]; see `scores`."""
+        t = self.table
+        return influence(t.ptr, t.source, normalised(t.ptr, t.weight), t.target_weight, t.level)
+
+    @cached_property
+    def cumulative(self) -> NDArray[np.floating]:
+        """Share of all influence held by a node and the stronger ones, [node], 0 to 1."""
+        given = self.table.cumulative
+        own = cumulative(self.influence)
+        return own if given is None else np.where(np.isnan(given), own, given)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Replacement and completeness: how much of the model the graph explains."""
+        return scores(self.table, self.influence)
+
+    def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruning:
+        """Which nodes and edges carry these shares of the influence."""
+        return prune(self.table, self.influence, node_threshold, edge_threshold)
+
+    def adjacency(self) -> NDArray[np.float32]:
+        """Dense [target, source]; order: features, errors by layer, tokens, outputs."""
+        t = self.table
+        out = np.zeros((t.n_nodes, t.n_nodes), dtype=np.float32)
+        out[np.repeat(np.arange(t.n_nodes), np.diff(t.ptr)), t.source] = t.weight
+        return out
+
+    def residual(self) -> float:
+        """Largest |edges + hidden + bias - value| over targets, relative to the largest value.
+
+        The identity that makes a graph trustworthy: about 1e-6 in float32. NaN for a graph
+        from a file, which carries no biases.
+        """
+        t = self.table
+        total = row_sums(t.ptr, t.weight) + t.hidden + t.bias
+        known = ~np.isnan(t.value)
+        if not known.any():
+            return float("nan")
+        return float(np.abs(total - t.value)[known].max() / np.abs(t.value[known]).max())
+
+    def nodes(self, query: str = "", kind: str | None = None) -> list[Node]:
+        """Nodes whose label or token contains `query`, strongest first."""
+        wanted = query.lower()
+        order = np.argsort(-self.influence, kind="stable")
+        found = (self._node(int(i)) for i in order)
+        return [
+            n
+            for n in found
+            if (kind is None or n.kind == kind)
+            and (wanted in n.label.lower() or wanted in n.token.lower())
+        ]
+
+    def features(self, query: str = "") -> list[Node]:
+        """Features (or neurons) whose label contains `query`, strongest first."""
+        return [n for n in self.nodes(kind=self.table.unit) if query.lower() in n.label.lower()]
+
+    def node(self, id: str) -> Node:
+        """The node with this id. Raises KeyError, naming a few ids, if there is none."""
+        return self._node(self._index(id))
+
+    def inputs(self, node: Node | str) -> list[Edge]:
+        """Edges into a node, strongest first."""
+        t, i = self.table, self._index(node)
+        entries = np.arange(t.ptr[i], t.ptr[i + 1])
+        return self._edges(entries, np.full(len(entries), i))
+
+    def outputs(self, node: Node | str) -> list[Edge]:
+        """Edges out of a node, strongest first."""
+        t, i = self.table, self._index(node)
+        entries = np.flatnonzero(t.source == i)
+        return self._edges(entries, np.searchsorted(t.ptr, entries, side="right") - 1)
+
+    # --- what a user did ---------------------------------------------------------------------
+
+    @property
+    def selected(self) -> list[Node]:
+        """What is selected in the view; the last one is what the panel shows."""
+        return [self.node(i) for i in self.notes.selected]
+
+    @property
+    def pinned(self) -> list[Node]:
+        """What is pinned in the view."""
+        return [self.node(i) for i in self.notes.pinned]
+
+    @property
+    def groups(self) -> dict[str, list[Node]]:
+        """Supernodes by name. Two of one name are numbered."""
+        out: dict[str, list[Node]] = {}
+        for name, *ids in self.notes.groups:
+            key, count = name, 2
+            while key in out:
+                key, count = f"{name} ({count})", count + 1
+            out[key] = [self.node(i) for i in ids]
+        return out
+
+    @cached_property
+    def view(self) -> GraphView:
+        """The widget; the same one wherever this graph is shown."""
+        # A result shows itself: the one step from results to views, taken only when asked.
+        from ..views.live import show
+
+        return show(self)
+
+    def to_html(self, title: str = "") -> str:
+        """One page with this graph as it stands now, without kernel or network."""
+        return self.view.to_html(title)
+
+    # --- files -------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one safetensors file, to be read by `Graph.load`."""
+        return storage.save(self.table, self.notes, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Graph:
+        """Read what `save` wrote. Raises GraphFileError for a damaged or foreign file."""
+        return cls(*storage.load(Path(path)))
+
+    def to_json(
+        self,
+        path: str | Path | None = None,
+        *,
+        slug: str = "graph",
+        node_threshold: float = 0.8,
+        edge_threshold: float = 0.98,
+    ) -> dict[str, Any]:
+        """The pruned graph as circuit-tracer and Neuronpedia read it; thresholds of 1 keep all.
+
+        Returns the document, and writes it if a path is given.
+        """
+        import json
+
+        nodes = edges = None
+        if (node_threshold, edge_threshold) != (1, 1):
+            kept = self.prune(node_threshold, edge_threshold)
+            marked = {i for group in self.notes.groups for i in group[1:]}
+            marked |= {*self.notes.pinned, *self.notes.selected}
+            # What a user marked stays in the file, however weak.
+            nodes = kept.nodes | np.isin(np.array(self.table.ids), list(marked))
+            edges = kept.edges
+        document = documents.to_document(
+            self.table, self.notes, nodes, edges, self.cumulative,
+            slug=slug, node_threshold=node_threshold,
+        )
+        if path is not None:
+            Path(path).write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+        return document
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any] | str | bytes | Path) -> Graph:
+        """Read a graph file of circuit-tracer or Neuronpedia: a path, text, or parsed JSON.
+
+        Raises GraphFileError, saying what is wrong and where.
+        """
+        return cls(*documents.from_document(document))
+
+    # --- how it shows itself -----------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        table = self._table
+        what = repr(table.prompt if table else self._prompt)
+        if self.state != "done" or table is None:
+            progress, message = self.progress
+            return f"Graph({what}, {self.state}, {progress:.0%}, {message})"
+        s = self.scores
+        units = int((table.kind == FEATURE).sum())
+        return (
+            f"Graph({what}, {units:,} {table.unit}s, {table.n_edges:,} edges, "
+            f"replacement {s.replacement:.2f}, completeness {s.completeness:.2f})"
+        )
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.view._repr_mimebundle_(**options)
+
+    def _index(self, node: Node | str) -> int:
+        id = node.id if isinstance(node, Node) else node
+        try:
+            return self._places[id]
+        except KeyError:
+            some = ", ".join(self.table.ids[:3])
+            raise KeyError(f"The graph has no node {id!r}; ids look like {some}.") from None
+
+    @property
+    def _places(self) -> dict[str, int]:
+        table = self._table if self._table is not None else self.table
+        cached: tuple[GraphTable, dict[str, int]] | None = self.__dict__.get("_place_cache")
+        if cached is None or cached[0] is not table:
+            cached = (table, {id: i for i, id in enumerate(table.ids)})
+            self.__dict__["_place_cache"] = cached
+        return cached[1]
+
+    def _node(self, i: int) -> Node:
+        t = self.table
+        kind = t.unit if t.kind[i] == FEATURE else KIND_NAMES[t.kind[i]]
+
+        def number(values: NDArray[np.float32]) -> float | None:
+            return None if np.isnan(values[i]) else float(values[i])
+
+        token = t.tokens[t.position[i]]
+        name = t.names[i]
+        return Node(
+            id=t.ids[i],
+            kind=kind,
+            label=self.notes.labels.get(t.ids[i], name),
+            layer=int(t.layer[i]),
+            position=int(t.position[i]),
+            token=name if t.kind[i] in (TOKEN, OUTPUT) and name else token,
+            feature=int(t.feature[i]),
+            activation=number(t.activation),
+            influence=float(self.influence[i]),
+            effect=number(t.effect),
+        )
+
+    def _edges(self, entries: NDArray[np.integer], target: NDArray[np.integer]) -> list[Edge]:
+        t = self.table
+        order: Sequence[int] = np.argsort(-np.abs(t.weight[entries]), kind="stable").tolist()
+
+        def edges() -> Iterator[Edge]:
+            for j in order:
+                source = self._node(int(t.source[entries[j]]))
+                yield Edge(source, self._node(int(target[j])), float(t.weight[entries[j]]))
+
+        return list(edges())

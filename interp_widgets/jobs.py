@@ -1,0 +1,86 @@
+"""Work in the background: progress, cancel, and the result when it is wanted.
+
+A job runs one function in a thread, so the kernel stays free and the view fills while the
+next cell is typed. Cancelling is cooperative: the work asks `check()` between steps, which is
+often enough to stop within a second and never leaves a model half-edited.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
+
+T = TypeVar("T")
+State = Literal["computing", "done", "cancelled", "failed"]
+
+
+class Cancelled(Exception):
+    """Raised inside the work when its job was cancelled, and by `wait` afterwards."""
+
+
+class Job(Generic[T]):
+    """One piece of work in a thread of its own.
+
+    Args:
+        work: called with the job; reports through `report`, asks `check`, returns the result.
+        on_change: called from the thread after every change of state or progress.
+    """
+
+    def __init__(self, work: Callable[[Job[T]], T], on_change: Callable[[], None]) -> None:
+        self.state: State = "computing"
+        self.progress = 0.0
+        self.message = "starting"
+        self.error: BaseException | None = None
+        self._result: T | None = None
+        self._work, self._on_change = work, on_change
+        self._stop = threading.Event()
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="interp_widgets job", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask the work to stop; it does at its next step."""
+        self._stop.set()
+
+    def check(self) -> None:
+        """Raises Cancelled if somebody asked the work to stop."""
+        if self._stop.is_set():
+            raise Cancelled("Cancelled.")
+
+    def report(self, progress: float, message: str) -> None:
+        """Say how far the work is, 0 to 1, and what it is doing."""
+        self.progress, self.message = progress, message
+        self._on_change()
+
+    def wait(self, timeout: float | None = None) -> T:
+        """The result. Raises what the work raised, Cancelled, or TimeoutError."""
+        if not self._finished.wait(timeout):
+            raise TimeoutError(f"Still computing after {timeout} s ({self.message}).")
+        if self.error is not None:
+            raise self.error
+        return self._result  # type: ignore[return-value]
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work(self)
+            self.state, self.progress, self.message = "done", 1.0, ""
+        except Cancelled as error:
+            self.state, self.error, self.message = "cancelled", error, "Cancelled."
+        except BaseException as error:  # the thread ends here: `wait` raises it where it is read
+            self.state, self.error = "failed", error
+            self.message = _sentence(error)
+        self._finished.set()
+        self._on_change()
+
+
+def _sentence(error: BaseException) -> str:
+    """What a reader of the view is told; our own errors are sentences already."""
+    if isinstance(error, (ValueError, MemoryError)) and str(error):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)
+    place = f" ({where[-1].name}, {where[-1].filename.rsplit('/', 1)[-1]})" if where else ""
+    return f"{type(error).__name__}: {error}{place}"

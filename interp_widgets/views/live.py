@@ -1,0 +1,119 @@
+"""A graph in its view: what is computed goes to the browser, what is clicked comes back.
+
+The browser gets the strongest links only (a 73-token graph has millions, and a screen shows
+thousands), but sums over all of them, so shares and errors are right. While a graph computes
+the buffer is sent again a few times a second, at most as often as it can be packed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..attribution.graph import Graph
+from ..attribution.scores import cumulative, influence, normalised, row_sums, scores
+from ..attribution.table import ERROR, GraphTable
+from .graph_view import GraphView
+from .wire import pack
+
+MAX_LINKS = 200_000
+_SHARED = ("selected", "pinned", "groups", "labels", "threshold")
+
+
+def show(graph: Graph) -> GraphView:
+    """The view of a graph, filled now and whenever the graph changes."""
+    table = graph.so_far
+    notes = graph.notes
+    view = GraphView(
+        pack_table(table) if table is not None else b"",
+        status=_status(graph),
+        **({name: getattr(notes, name) for name in _SHARED} if table is not None else {}),
+    )
+    view.on_cancel = graph.cancel
+    sent = {"table": table}
+
+    def changed() -> None:
+        if graph.so_far is not None and graph.so_far is not sent["table"]:
+            sent["table"] = graph.so_far
+            view.data = pack_table(graph.so_far)
+        view.status = _status(graph)
+
+    def noted(change: Any) -> None:
+        setattr(notes, change["name"], change["new"])
+
+    view.observe(noted, names=list(_SHARED))
+    graph.on_change(changed)
+    changed()  # the graph may have moved on between packing and listening
+    return view
+
+
+def _status(graph: Graph) -> dict[str, Any]:
+    progress, message = graph.progress
+    return {"state": graph.state, "progress": progress, "message": message}
+
+
+def pack_table(table: GraphTable, max_links: int = MAX_LINKS) -> bytes:
+    """The buffer for a table (see docs/how-it-works/graph-on-the-wire.md)."""
+    size = np.abs(table.weight)
+    flow = influence(
+        table.ptr,
+        table.source,
+        normalised(table.ptr, table.weight),
+        table.target_weight,
+        table.level,
+    )
+    strongest = cumulative(flow)
+    if table.cumulative is not None:
+        strongest = np.where(np.isnan(table.cumulative), strongest, table.cumulative)
+    summary = scores(table, flow)
+    from_errors = size * (table.kind[table.source] == ERROR)
+    ptr, source, weight = _strongest_links(table, size, max_links)
+    header = {
+        "prompt": table.prompt,
+        "tokens": list(table.tokens),
+        "n_layers": table.n_layers,
+        "unit": table.unit,
+        "error_name": table.error_name,
+        "weight_name": "direct effect, attention frozen",
+        "ids": list(table.ids),
+        "names": list(table.names),
+        "links_total": table.n_edges,
+        "scores": {"replacement": summary.replacement, "completeness": summary.completeness},
+    }
+    arrays = {
+        "kind": table.kind,
+        "layer": table.layer,
+        "position": table.position,
+        "feature": table.feature,
+        "activation": table.activation,
+        "influence": flow,
+        "cumulative": strongest,
+        "input_sum": row_sums(table.ptr, size),
+        "error_input": row_sums(table.ptr, from_errors),
+        "bias": np.nan_to_num(table.bias + table.hidden),
+        "value": table.value,
+        "probability": table.probability,
+        "effect": table.effect,
+        "link_ptr": ptr,
+        "link_source": source,
+        "link_weight": weight,
+    }
+    return pack(header, arrays)
+
+
+def _strongest_links(
+    table: GraphTable, size: np.ndarray, max_links: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The links with the largest share of their target's input, so that every node keeps its
+    strongest ones; CSR by target."""
+    target = np.repeat(np.arange(table.n_nodes), np.diff(table.ptr))
+    if table.n_edges > max_links:
+        share = normalised(table.ptr, table.weight)
+        floor = np.partition(share, -max_links)[-max_links]
+        keep = share >= floor
+        target, source, weight = target[keep], table.source[keep], table.weight[keep]
+    else:
+        source, weight = table.source, table.weight
+    counts = np.bincount(target, minlength=table.n_nodes)
+    return np.concatenate([[0], np.cumsum(counts)]), source, weight
