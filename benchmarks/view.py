@@ -1,0 +1,257 @@
+"""How fast the graph view is: ready, hover and click, against the budget.
+
+    python benchmarks/view.py                # three sizes, a table
+    python benchmarks/view.py --nodes 5000 --links 100000
+
+Opens the kernel-less page in headless Chromium ($CHROMIUM or the one on PATH, software
+rendering), so that what is measured is the view and nothing else.
+
+ready  from handing over the data to the first complete frame
+hover  from a pointer move to the painted frame (median and 95th percentile of 80 moves)
+click  from a click to the painted frame, panel included (median of 20)
+slider from an input event on the keep slider to the painted frame (median of 20)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import numpy as np
+
+from interp_widgets.views import GraphView, wire
+
+WORDS = "texas,say a capital,city,state,names of cities,after “the”,plural,verb,country".split(",")
+TOKENS = "<bos> the capital of the state containing dal las is in the south of".split()
+
+#          nodes    links  layers tokens  ready  hover p50, p95  click   (milliseconds)
+SIZES = [
+    (1_000, 50_000, 26, 14, 1000, 16, 50, 50),
+    (5_000, 200_000, 26, 32, 2000, 16, 50, 50),
+    (10_000, 200_000, 26, 48, 2000, 16, 50, 50),
+]
+
+
+def synthetic(
+    nodes: int = 1000,
+    links: int = 20_000,
+    layers: int = 30,
+    tokens: list[str] | int = 14,
+    seed: int = 0,
+    named: float = 0.3,
+) -> bytes:
+    """A graph with the statistics of a real one, packed.
+
+    Activity grows towards the last token, weights are heavy-tailed, influence is what the
+    weights give: normalised absolute weights carried down from the outputs.
+    """
+    rng = np.random.default_rng(seed)
+    if isinstance(tokens, int):
+        tokens = (TOKENS * (tokens // len(TOKENS) + 1))[:tokens]
+    n_tokens, n_logits = len(tokens), 6
+    n_errors = min(layers * (n_tokens - 1), nodes // 5)
+    n_features = nodes - n_tokens - n_logits - n_errors
+    recency = np.linspace(0.4, 2.2, n_tokens) ** 1.5
+    recency[0] = 0.05
+
+    def spread(count: int) -> np.ndarray:
+        return rng.choice(n_tokens, count, p=recency / recency.sum())
+
+    cells = rng.permutation(layers * (n_tokens - 1))[:n_errors]
+    kind = np.repeat([2, 0, 1, 3], [n_tokens, n_features, n_errors, n_logits])
+    depth = rng.beta(1.1, 0.9, n_features)
+    layer = np.concatenate(
+        [
+            np.full(n_tokens, -1),
+            (depth * layers).astype(int).clip(0, layers - 1),
+            cells // (n_tokens - 1),
+            np.full(n_logits, layers),
+        ]
+    )
+    position = np.concatenate(
+        [
+            np.arange(n_tokens),
+            spread(n_features),
+            cells % (n_tokens - 1) + 1,
+            np.full(n_logits, n_tokens - 1),
+        ]
+    )
+    order = np.lexsort((position, layer))
+    kind, layer, position = kind[order], layer[order], position[order]
+
+    # Each target reads from nodes below it and not after it.
+    source, target = [], []
+    targets = np.flatnonzero((kind == 0) | (kind == 3))
+    per_target = max(1, links // len(targets))
+    for i in targets:
+        below = np.flatnonzero((layer < layer[i]) & (position <= position[i]))
+        closeness = np.exp(-(position[i] - position[below]) / 3.0) + 0.03
+        size = min(len(below), int(rng.poisson(per_target * (3 if kind[i] == 3 else 1))) + 1)
+        chosen = rng.choice(below, size, replace=False, p=closeness / closeness.sum())
+        source.append(chosen)
+        target.append(np.full(len(chosen), i))
+    src, tgt = np.concatenate(source), np.concatenate(target)
+    if len(src) > links:
+        pick = np.sort(rng.choice(len(src), links, replace=False))
+        src, tgt = src[pick], tgt[pick]
+    weight = rng.standard_normal(len(src)) * rng.lognormal(0, 1.4, len(src))
+    weight = np.where(rng.random(len(src)) < 0.7, np.abs(weight), weight)
+
+    input_sum = np.bincount(tgt, np.abs(weight), nodes)
+    share = np.abs(weight) / np.maximum(input_sum[tgt], 1e-9)
+    p = np.sort(rng.dirichlet(np.full(n_logits, 0.35)))[::-1] * 0.97
+    probability = np.full(nodes, np.nan)
+    probability[kind == 3] = p
+    influence = np.where(kind == 3, np.nan_to_num(probability), 0.0)
+    ptr = np.concatenate([[0], np.cumsum(np.bincount(tgt, minlength=nodes))])
+    for i in range(nodes - 1, -1, -1):
+        row = slice(ptr[i], ptr[i + 1])
+        np.add.at(influence, src[row], share[row] * influence[i])
+    ranked = np.argsort(-np.where(kind <= 1, influence, -1))
+    total = influence[kind <= 1].sum()
+    cumulative = np.zeros(nodes)
+    cumulative[ranked] = np.cumsum(np.where(kind <= 1, influence, 0)[ranked]) / total
+    cumulative[kind > 1] = 0
+    inputs = np.bincount(tgt, weight, nodes)
+    bias = rng.normal(0, 0.5, nodes) * (kind == 0)
+
+    feature = np.where(kind == 0, rng.integers(0, 16_000, nodes), -1)
+    ids, names, logit = [], [], 0
+    answers = ["austin", "dallas", "houston", "texas", "the", "sacramento"]
+    for i in range(nodes):
+        ids.append(f"{layer[i]}-{feature[i]}-{position[i]}-{i}")
+        if kind[i] == 3:
+            names.append(answers[logit])
+            logit += 1
+        elif kind[i] == 0 and rng.random() < named:
+            names.append(WORDS[int(rng.integers(len(WORDS)))])
+        else:
+            names.append("")
+    header = {
+        "prompt": " ".join(tokens[1:]),
+        "tokens": tokens,
+        "n_layers": layers,
+        "ids": ids,
+        "names": names,
+        "links_total": len(src),
+        "scores": {"replacement": 0.71, "completeness": 0.94},
+    }
+    arrays = {
+        "kind": kind,
+        "layer": layer,
+        "position": position,
+        "feature": feature,
+        "activation": np.where(kind == 0, np.abs(rng.normal(3, 2, nodes)), np.nan),
+        "influence": influence,
+        "cumulative": cumulative,
+        "input_sum": input_sum,
+        "error_input": np.bincount(tgt, np.abs(weight) * (kind[src] == 1), nodes),
+        "bias": bias,
+        "value": inputs + bias,
+        "probability": probability,
+        "link_ptr": ptr,
+        "link_source": src,
+        "link_weight": weight,
+    }
+    return wire.pack(header, arrays)
+
+
+# The page measures itself: a frame is painted when data-iw-state has left "pending".
+MEASURE = """
+async () => {
+  const root = document.querySelector(".iw-root");
+  const canvas = root.querySelector(".iw-overlay");
+  const painted = () => new Promise((done) => {
+    const check = () => root.dataset.iwState === "pending"
+      ? requestAnimationFrame(check) : done(performance.now());
+    check();
+  });
+  const cpu = { hover: [], click: [], slider: [] };
+  const box = canvas.getBoundingClientRect();
+  let seed = 7;
+  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  const at = (type, x, y) => new PointerEvent(type, { clientX: box.left + x, clientY: box.top + y,
+    pointerId: 1, button: 0, bubbles: true, isPrimary: true });
+  const spot = () => [60 + random() * (box.width - 90), 60 + random() * (box.height - 130)];
+  const settle = () => new Promise((done) => requestAnimationFrame(() => done()));
+  for (let k = 0; k < 80; k++) {
+    const [x, y] = spot();
+    await settle();
+    const start = performance.now();
+    canvas.dispatchEvent(at("pointermove", x, y));
+    cpu.hover.push(await painted() - start);
+  }
+  for (let k = 0; k < 20; k++) {
+    const [x, y] = spot();
+    await settle();
+    const start = performance.now();
+    canvas.dispatchEvent(at("pointerdown", x, y));
+    canvas.dispatchEvent(at("pointerup", x, y));
+    cpu.click.push(await painted() - start);
+  }
+  const slider = root.querySelector("input[type=range]");
+  for (let k = 0; k < 20; k++) {
+    await settle();
+    const start = performance.now();
+    slider.value = String(40 + (k * 17) % 60);
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    cpu.slider.push(await painted() - start);
+  }
+  return cpu;
+}
+"""
+
+
+def measure(page: object, html: str, folder: pathlib.Path) -> dict[str, list[float]]:
+    path = folder / "view.html"
+    path.write_text(html, "utf-8")
+    page.goto(path.as_uri())  # type: ignore[attr-defined]
+    page.wait_for_selector('.iw-root[data-iw-state="drawn"]', timeout=60_000)  # type: ignore[attr-defined]
+    times: dict[str, list[float]] = page.evaluate(MEASURE)  # type: ignore[attr-defined]
+    times["ready"] = [page.evaluate("interpWidgetsGraph.readyMs()")]  # type: ignore[attr-defined]
+    return times
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--nodes", type=int)
+    parser.add_argument("--links", type=int, default=50_000)
+    args = parser.parse_args()
+    sizes = [(args.nodes, args.links, 26, 32, 2000, 16, 50, 50)] if args.nodes else SIZES
+
+    from playwright.sync_api import sync_playwright
+
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    late = False
+    print(f"{'nodes':>7} {'links':>8} {'ready':>13} {'hover p50':>13} {'p95':>13} {'click':>13} "
+          f"{'slider':>8}   (ms / budget)")  # fmt: skip
+    with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
+        browser = play.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader"],
+        )
+        page = browser.new_page(viewport={"width": 1200, "height": 800})
+        for nodes, links, layers, tokens, *budget in sizes:
+            buffer = synthetic(nodes, links, layers, tokens)
+            view = GraphView(buffer, threshold=1.0, height=800)
+            times = measure(page, view.to_html(), pathlib.Path(folder))
+            values = [
+                times["ready"][0],
+                float(np.median(times["hover"])),
+                float(np.percentile(times["hover"], 95)),
+                float(np.median(times["click"])),
+            ]
+            cells = [f"{v:6.1f} /{b:5d}" for v, b in zip(values, budget, strict=True)]
+            late |= any(v > b for v, b in zip(values, budget, strict=True))
+            slider = float(np.median(times["slider"]))
+            print(f"{nodes:7d} {links:8d} {' '.join(cells)} {slider:8.1f}", flush=True)
+        browser.close()
+    return int(late)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

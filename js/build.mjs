@@ -1,0 +1,38 @@
+// Builds the views into interp_widgets/static:
+//   graph.js             anywidget module (ESM, one file, no imports)
+//   graph.css            its style sheet
+//   graph-standalone.js  the same view as a plain script, for pages with no kernel
+import { mkdir } from "node:fs/promises";
+import * as esbuild from "esbuild";
+
+const OUT = "interp_widgets/static";
+const common = {
+  bundle: true,
+  minify: true,
+  target: "es2022",
+  legalComments: "none",
+  charset: "utf8",
+  logLevel: "warning",
+};
+
+const targets = [
+  { ...common, entryPoints: ["js/graph/widget.ts"], format: "esm", outfile: `${OUT}/graph.js` },
+  {
+    ...common,
+    entryPoints: ["js/graph/standalone.ts"],
+    format: "iife",
+    globalName: "interpWidgetsGraph",
+    outfile: `${OUT}/graph-standalone.js`,
+  },
+  { ...common, entryPoints: ["js/graph/style.css"], outfile: `${OUT}/graph.css` },
+];
+
+await mkdir(OUT, { recursive: true });
+if (process.argv.includes("--watch")) {
+  const contexts = await Promise.all(
+    targets.map((t) => esbuild.context({ ...t, logLevel: "info" })),
+  );
+  await Promise.all(contexts.map((context) => context.watch()));
+} else {
+  await Promise.all(targets.map((t) => esbuild.build(t)));
+}

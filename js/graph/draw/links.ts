@@ -1,0 +1,70 @@
+import type { Surface } from "../../shared/surface";
+import { type Frame, plot } from "./frame";
+
+/** Width is the square root of the link's share in its target's input, on one scale everywhere. */
+export function linkWidth(share: number): number {
+  return 1 + 2.6 * Math.sqrt(Math.min(1, Math.abs(share)));
+}
+
+function push(xy: number[], frame: Frame, link: number): void {
+  const { layout, graph, dx, dy } = frame;
+  const s = graph.at.link_source[link];
+  const t = graph.target[link];
+  xy.push(layout.x[s] + dx, layout.y[s] + dy, layout.x[t] + dx, layout.y[t] + dy);
+}
+
+/**
+ * Strongest kept links from place `from` of the rank on, until `limit` are drawn.
+ * Returns the place to go on from.
+ */
+export function drawFaint(
+  surface: Surface,
+  frame: Frame,
+  from: number,
+  limit: number,
+  alpha: number,
+): { at: number; drawn: number } {
+  const { graph, kept, theme } = frame;
+  const { rank, target } = graph;
+  const { link_source } = graph.at;
+  const area = plot(frame);
+  let at = from;
+  let drawn = 0;
+  surface.clip(area.x, area.y, area.width, area.height, () => {
+    let xy: number[] = [];
+    for (; at < rank.length && drawn < limit; at++) {
+      const e = rank[at];
+      if (!kept[link_source[e]] || !kept[target[e]]) continue;
+      push(xy, frame, e);
+      drawn += 1;
+      // One path keeps overlaps flat; small batches let them add up like ink.
+      if (xy.length >= 64) {
+        surface.curves(xy, { color: theme.ink, width: 1, alpha });
+        xy = [];
+      }
+    }
+    if (xy.length > 0) surface.curves(xy, { color: theme.ink, width: 1, alpha });
+  });
+  return { at, drawn };
+}
+
+/** Links in colour, weak ones first; lowering ones dashed, so that colour is not the only sign. */
+export function drawColoured(surface: Surface, frame: Frame, links: readonly number[]): void {
+  const { graph, theme } = frame;
+  const area = plot(frame);
+  const sorted = [...links].sort((a, b) => Math.abs(graph.share[a]) - Math.abs(graph.share[b]));
+  surface.clip(area.x, area.y, area.width, area.height, () => {
+    for (const e of sorted) {
+      const share = graph.share[e];
+      const xy: number[] = [];
+      push(xy, frame, e);
+      const strength = Math.min(1, Math.abs(share) / 0.08);
+      surface.curves(xy, {
+        color: share < 0 ? theme.neg : theme.pos,
+        width: linkWidth(share),
+        alpha: 0.28 + 0.44 * strength,
+        dash: share < 0 ? [5, 3] : undefined,
+      });
+    }
+  });
+}

@@ -1,0 +1,461 @@
+/**
+ * Three canvases on top of each other: lines and faint links, marks and names, hover. Each is
+ * redrawn only when what it shows has changed, at most once a frame; faint links beyond the first
+ * few hundred are added in idle slices.
+ */
+import { CanvasSurface } from "../shared/canvas-surface";
+import { h } from "../shared/dom";
+import { createMeasure, type Surface } from "../shared/surface";
+import { followTheme, readTheme, reducedMotion, type Theme } from "../shared/theme";
+import { Camera } from "./camera";
+import { type Circuit, circuit, hoverLinks } from "./circuit";
+import { drawAxes } from "./draw/axes";
+import type { Frame, Margins, Tag } from "./draw/frame";
+import { drawColoured, drawFaint } from "./draw/links";
+import { drawAllNodes, drawNodes, drawRing } from "./draw/nodes";
+import { drawOutputs, drawTags } from "./draw/tags";
+import type { Graph } from "./graph";
+import { Grid } from "./grid";
+import { cellOrder, columnWeights, type Layout, layout, type More } from "./layout";
+import { overlaps } from "./place";
+import type { Store } from "./store";
+import { placeTags } from "./tags";
+
+/** What has to be done anew; each includes the ones after it. */
+export const LAYOUT = 0;
+export const BASE = 1;
+export const MARKS = 2;
+export const HOVER = 3;
+const NOTHING = 4;
+
+const FADE_MS = 150;
+/** Few enough to stay calm: an even grey tells nothing. */
+const FAINT = {
+  moving: 160,
+  first: { most: 900, perPixel: 1 / 750, alpha: 0.06 },
+  all: { most: 4000, perPixel: 1 / 200, alpha: 0.022 },
+  slice: 128,
+};
+
+export type Hit =
+  | { readonly node: number }
+  | { readonly more: More }
+  | { readonly tag: Tag }
+  | null;
+
+interface Prepared {
+  readonly graph: Graph;
+  readonly order: Uint32Array;
+  readonly weights: Float32Array;
+}
+
+export class Stage {
+  readonly el = h("div", { class: "iw-stage" });
+  readonly overlay: HTMLCanvasElement;
+  readonly camera = new Camera();
+  readonly measure = createMeasure();
+  /** Called after every painted frame. */
+  onPaint: () => void = () => {};
+  onPending: () => void = () => {};
+  lasso: { x0: number; y0: number; x1: number; y1: number } | null = null;
+  faintDrawn = 0;
+  private readonly layers: { canvas: HTMLCanvasElement; ctx: CanvasRenderingContext2D }[] = [];
+  private theme: Theme | null = null;
+  private width = 0;
+  private height = 0;
+  private prepared: Prepared | null = null;
+  private current: { layout: Layout; grid: Grid; margins: Margins; turned: boolean } | null = null;
+  private chosen: Circuit = { links: [], lit: new Set() };
+  private frame: Frame | null = null;
+  private dirty = NOTHING;
+  private request = 0;
+  private idle = 0;
+  private moving = false;
+  private rest: ReturnType<typeof setTimeout> | undefined;
+  private arrived: { nodes: Set<number>; since: number } | null = null;
+
+  constructor(
+    private readonly store: Store,
+    private readonly root: HTMLElement,
+    signal: AbortSignal,
+  ) {
+    for (const name of ["base", "marks", "overlay"]) {
+      const canvas = h("canvas", { class: `iw-canvas iw-${name}` });
+      if (name !== "overlay") canvas.setAttribute("aria-hidden", "true");
+      const ctx = canvas.getContext("2d");
+      if (!ctx) throw new Error("This browser cannot draw on a canvas.");
+      this.layers.push({ canvas, ctx });
+      this.el.append(canvas);
+    }
+    this.overlay = this.layers[2].canvas;
+    const observer = new ResizeObserver(() => this.resize());
+    observer.observe(this.el);
+    followTheme(
+      root,
+      () => {
+        this.theme = null;
+        this.invalidate(BASE);
+      },
+      signal,
+    );
+    signal.addEventListener("abort", () => {
+      observer.disconnect();
+      cancelAnimationFrame(this.request);
+      clearTimeout(this.rest);
+      this.stopIdle();
+    });
+  }
+
+  // --- what changed ----------------------------------------------------------------------------
+
+  /** A new graph: whatever was there before keeps its place, new nodes fade in. */
+  setGraph(graph: Graph | null, before: Graph | null, fade: boolean): void {
+    this.prepared = graph && {
+      graph,
+      order: cellOrder(graph),
+      weights: columnWeights(graph),
+    };
+    this.arrived = null;
+    if (graph && before && fade && !reducedMotion()) {
+      const nodes = new Set<number>();
+      for (let i = 0; i < graph.n; i++) if (!before.index.has(graph.ids[i])) nodes.add(i);
+      if (nodes.size > 0) this.arrived = { nodes, since: performance.now() };
+    }
+    this.invalidate(LAYOUT);
+  }
+
+  invalidate(level: number): void {
+    this.dirty = Math.min(this.dirty, level);
+    this.onPending();
+    if (this.request === 0) this.request = requestAnimationFrame(() => this.paint());
+  }
+
+  /** Pan or zoom: draw less until the hand rests. */
+  move(level: typeof LAYOUT | typeof BASE): void {
+    this.moving = true;
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => {
+      this.moving = false;
+      this.invalidate(BASE);
+    }, 160);
+    this.invalidate(level);
+  }
+
+  private resize(): void {
+    const { clientWidth, clientHeight } = this.el;
+    if (clientWidth === this.width && clientHeight === this.height) return;
+    this.width = clientWidth;
+    this.height = clientHeight;
+    if (clientWidth === 0 || clientHeight === 0) return; // hidden: the observer calls again
+    const ratio = globalThis.devicePixelRatio || 1;
+    for (const { canvas } of this.layers) {
+      canvas.width = Math.round(clientWidth * ratio);
+      canvas.height = Math.round(clientHeight * ratio);
+    }
+    // Resizing cleared the canvases: draw before the browser shows them, or they flash.
+    this.dirty = LAYOUT;
+    cancelAnimationFrame(this.request);
+    this.paint();
+  }
+
+  // --- drawing ---------------------------------------------------------------------------------
+
+  private paint(): void {
+    this.request = 0;
+    if (this.width === 0 || this.height === 0) return;
+    this.theme ??= readTheme(this.root);
+    const level = this.dirty;
+    this.dirty = NOTHING;
+    if (level <= LAYOUT) this.arrange();
+    if (level <= MARKS) {
+      this.chosen = circuit(this.store);
+      this.frame = this.compose();
+    }
+    if (level <= BASE) this.paintBase();
+    if (level <= MARKS) this.paintMarks();
+    if (level <= HOVER) this.paintHover();
+    if (this.arrived) this.invalidate(MARKS);
+    else this.onPaint();
+  }
+
+  private arrange(): void {
+    const { prepared, store } = this;
+    if (!prepared) {
+      this.current = null;
+      return;
+    }
+    const { graph, order, weights } = prepared;
+    const turned = this.turns(graph, weights);
+    const margins = { left: 44, right: 18, top: 30, bottom: turned ? 50 : 22 };
+    const width = this.width - margins.left - margins.right;
+    const height = this.height - margins.top - margins.bottom;
+    this.camera.resize(width, height, weights.length, graph.layers + 2);
+    const space = {
+      width: this.camera.width,
+      height: this.camera.height,
+      scale: this.camera.scale,
+    };
+    const arranged = layout(graph, order, weights, store.kept.mask, store.forced, space);
+    const grid = new Grid(arranged.x, arranged.y, arranged.shown, space.width, space.height);
+    this.current = { layout: arranged, grid, margins, turned };
+  }
+
+  /** Do token names lie flat? Decided at rest, so that zooming does not turn them. */
+  private turns(graph: Graph, weights: Float32Array): boolean {
+    const total = weights.reduce((sum, w) => sum + w, 0);
+    const width = Math.max(this.width - 62, weights.length * 26);
+    let tight = 0;
+    for (let t = 0; t < graph.tokens.length; t++) {
+      const room = (weights[t] / total) * width - 5;
+      if (this.measure(graph.token(t), 11) > room) tight += 1;
+    }
+    return tight > graph.tokens.length * 0.2;
+  }
+
+  private compose(): Frame | null {
+    const { current, prepared, store, theme, width, height, measure } = this;
+    if (!current || !prepared || !theme) return null;
+    const { margins } = current;
+    const dx = margins.left + this.camera.x;
+    const dy = margins.top + this.camera.y;
+    const area = {
+      x: margins.left,
+      y: margins.top,
+      w: width - margins.left - margins.right,
+      h: height - margins.top - margins.bottom,
+    };
+    const tags = placeTags(
+      store,
+      prepared.graph,
+      current.layout,
+      current.grid,
+      measure,
+      area,
+      { dx, dy },
+      this.chosen.lit,
+    );
+    return {
+      graph: prepared.graph,
+      layout: current.layout,
+      theme,
+      measure,
+      labels: store.state.labels,
+      width,
+      height,
+      margins,
+      turned: current.turned,
+      dx,
+      dy,
+      scale: this.camera.scale,
+      kept: store.kept.mask,
+      lit: this.chosen.lit,
+      found: store.found.set,
+      tags,
+    };
+  }
+
+  private surface(layer: number, clear: boolean): Surface {
+    const { ctx, canvas } = this.layers[layer];
+    const ratio = canvas.width / this.width;
+    ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+    if (clear) ctx.clearRect(0, 0, this.width, this.height);
+    return new CanvasSurface(ctx);
+  }
+
+  private paintBase(): void {
+    this.stopIdle();
+    const surface = this.surface(0, true);
+    const { frame } = this;
+    this.faintDrawn = 0;
+    if (!frame) return;
+    drawAxes(surface, frame);
+    const first = this.moving ? FAINT.moving : this.budget(FAINT.first);
+    const { at, drawn } = drawFaint(surface, frame, 0, first, FAINT.first.alpha);
+    this.faintDrawn = drawn;
+    if (!this.moving && drawn === first) this.refine(frame, at);
+  }
+
+  private budget({ most, perPixel }: { most: number; perPixel: number }): number {
+    return Math.min(most, Math.round(this.width * this.height * perPixel));
+  }
+
+  /** Adds weaker links, paler, a slice at a time. */
+  private refine(frame: Frame, from: number): void {
+    const most = this.budget(FAINT.all);
+    let at = from;
+    const slice = (deadline?: IdleDeadline) => {
+      this.idle = 0;
+      if (this.frame?.layout !== frame.layout) return;
+      const surface = this.surface(0, false);
+      do {
+        const done = drawFaint(surface, frame, at, FAINT.slice, FAINT.all.alpha);
+        at = done.at;
+        this.faintDrawn += done.drawn;
+        if (done.drawn < FAINT.slice || this.faintDrawn >= most) {
+          this.onPaint();
+          return;
+        }
+      } while ((deadline?.timeRemaining() ?? 0) > 12);
+      this.idle = requestIdle(slice);
+    };
+    this.idle = requestIdle(slice);
+  }
+
+  private stopIdle(): void {
+    if (this.idle) cancelIdle(this.idle);
+    this.idle = 0;
+  }
+
+  private paintMarks(): void {
+    const surface = this.surface(1, true);
+    if (!this.frame) return;
+    let fade = 1;
+    if (this.arrived) {
+      fade = (performance.now() - this.arrived.since) / FADE_MS;
+      if (fade >= 1) this.arrived = null;
+    }
+    drawColoured(surface, this.frame, this.chosen.links);
+    drawAllNodes(surface, this.frame, this.arrived?.nodes ?? null, Math.min(1, fade));
+    for (const i of this.store.selected) {
+      drawRing(surface, this.frame, i, i === this.store.primary ? 2 : 1.4);
+    }
+    drawOutputs(surface, this.frame);
+    drawTags(surface, this.frame);
+  }
+
+  private paintHover(): void {
+    const surface = this.surface(2, true);
+    const { frame, store, lasso } = this;
+    if (!frame) return;
+    const { hover } = store.state;
+    if (hover >= 0 && hover < frame.graph.n) {
+      const links = hoverLinks(frame.graph, hover, frame.kept);
+      drawColoured(surface, frame, links);
+      const ends = new Set([hover]);
+      for (const e of links) {
+        ends.add(frame.graph.at.link_source[e]);
+        ends.add(frame.graph.target[e]);
+      }
+      drawNodes(
+        surface,
+        frame,
+        [...ends].filter((i) => frame.layout.shown[i]),
+        { lit: true },
+      );
+      drawRing(surface, frame, hover, 2);
+    }
+    if (lasso) {
+      const { x0, y0, x1, y1 } = lasso;
+      surface.segments([x0, y0, x1, y0, x1, y0, x1, y1, x1, y1, x0, y1, x0, y1, x0, y0], {
+        color: frame.theme.sel,
+        width: 1,
+        dash: [4, 3],
+      });
+    }
+  }
+
+  /** The same drawing on another surface, for export. */
+  drawOn(surface: Surface): void {
+    const { frame } = this;
+    if (!frame) return;
+    drawAxes(surface, frame);
+    drawFaint(surface, frame, 0, this.budget(FAINT.first), FAINT.first.alpha);
+    drawColoured(surface, frame, this.chosen.links);
+    drawAllNodes(surface, frame, null, 1);
+    for (const i of this.store.selected) drawRing(surface, frame, i, 2);
+    drawOutputs(surface, frame);
+    drawTags(surface, frame);
+  }
+
+  get size(): { width: number; height: number; theme: Theme } {
+    this.theme ??= readTheme(this.root);
+    return { width: this.width, height: this.height, theme: this.theme };
+  }
+
+  // --- where things are ------------------------------------------------------------------------
+
+  locate(i: number): { x: number; y: number } {
+    const { frame } = this;
+    if (!frame || i < 0) return { x: Number.NaN, y: Number.NaN };
+    return { x: frame.layout.x[i] + frame.dx, y: frame.layout.y[i] + frame.dy };
+  }
+
+  hit(x: number, y: number, radius = 30): Hit {
+    const { frame, current } = this;
+    if (!frame || !current) return null;
+    const point = { x: x - 1, y: y - 1, w: 2, h: 2 };
+    const tag = frame.tags.find((t) => t.style !== "plain" && overlaps(t.box, point));
+    if (tag) return { tag };
+    for (const more of current.layout.more) {
+      const box = { x: more.x + frame.dx - 2, y: more.y + frame.dy - 6, w: 26, h: 12 };
+      if (overlaps(box, point)) return { more };
+    }
+    const node = current.grid.nearest(x - frame.dx, y - frame.dy, radius);
+    return node >= 0 ? { node } : null;
+  }
+
+  within(x0: number, y0: number, x1: number, y1: number): number[] {
+    const { frame, current } = this;
+    if (!frame || !current) return [];
+    const [left, right] = [Math.min(x0, x1) - frame.dx, Math.max(x0, x1) - frame.dx];
+    const [top, bottom] = [Math.min(y0, y1) - frame.dy, Math.max(y0, y1) - frame.dy];
+    return current.grid.within(left, top, right, bottom);
+  }
+
+  /** The shown node to go to from `from` in a direction: near, and not far off the axis. */
+  neighbour(from: number, dx: number, dy: number): number {
+    const { current } = this;
+    if (!current) return -1;
+    const { x, y, shown } = current.layout;
+    let best = -1;
+    let bestCost = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < x.length; i++) {
+      if (!shown[i] || i === from) continue;
+      const along = (x[i] - x[from]) * dx + (y[i] - y[from]) * dy;
+      const across = Math.abs((x[i] - x[from]) * dy) + Math.abs((y[i] - y[from]) * dx);
+      if (along < 2 || across > 4 * along) continue;
+      const cost = along + 2.5 * across;
+      if (cost < bestCost) {
+        bestCost = cost;
+        best = i;
+      }
+    }
+    return best;
+  }
+
+  /** Brings a node into the frame. */
+  reveal(i: number): void {
+    if (!this.current || i < 0) return;
+    const { x, y } = this.current.layout;
+    if (this.camera.reveal(x[i], y[i])) this.move(BASE);
+  }
+
+  zoom(factor: number, x = this.width / 2, y = this.height / 2): void {
+    const margins = this.current?.margins;
+    if (!margins) return;
+    if (this.camera.zoomBy(factor, x - margins.left, y - margins.top)) this.move(LAYOUT);
+  }
+
+  resetZoom(): void {
+    this.camera.reset();
+    this.invalidate(LAYOUT);
+  }
+
+  get columns(): Float32Array | null {
+    return this.current?.layout.edges ?? null;
+  }
+}
+
+/** Safari has no idle callbacks. */
+const hasIdle = "requestIdleCallback" in globalThis;
+
+function requestIdle(work: (deadline?: IdleDeadline) => void): number {
+  return hasIdle
+    ? requestIdleCallback(work, { timeout: 400 })
+    : (setTimeout(work, 30) as unknown as number);
+}
+
+function cancelIdle(id: number): void {
+  if (hasIdle) cancelIdleCallback(id);
+  else clearTimeout(id);
+}

@@ -1,0 +1,88 @@
+/** The anywidget side: traits in, traits and messages out. The view itself knows no notebook. */
+import type { AnyModel, Render } from "@anywidget/types";
+import type { Binary } from "./buffer";
+import type { Shared, Status } from "./store";
+import { View } from "./view";
+
+interface Traits extends Record<string, unknown> {
+  data: Binary;
+  status: Status;
+  selected: string[];
+  pinned: string[];
+  groups: string[][];
+  labels: Record<string, string>;
+  threshold: number;
+  height: number;
+}
+
+const SHARED = ["selected", "pinned", "groups", "labels", "threshold"] as const;
+
+/** The slider moves faster than a kernel answers. */
+const THROTTLE_MS = 80;
+
+function shared(model: AnyModel<Traits>): Partial<Shared> {
+  return Object.fromEntries(SHARED.map((key) => [key, model.get(key)]));
+}
+
+const render: Render<Traits> = ({ model, el }) => {
+  let waiting: Partial<Shared> | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** False, and the notice, when there is no kernel to hear it. */
+  const send = (message: object): boolean => {
+    try {
+      model.send(message);
+      view.setOffline(false);
+      return true;
+    } catch {
+      view.setOffline(true);
+      return false;
+    }
+  };
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (!waiting) return;
+    const values = waiting;
+    waiting = null;
+    // The trait is the state that other views and the saved notebook see; the message gets
+    // through where a kernel holds trait updates back.
+    for (const [key, value] of Object.entries(values)) model.set(key, value as never);
+    if (send({ type: "set", values })) model.save_changes();
+  };
+  const view = new View(el, {
+    shared(values) {
+      waiting = { ...waiting, ...values };
+      const slow = "threshold" in values;
+      if (!slow) flush();
+      else timer ??= setTimeout(flush, THROTTLE_MS);
+    },
+    cancel: () => send({ type: "cancel" }),
+  });
+
+  const handlers: Record<string, () => void> = {
+    "change:data": () => view.setData(model.get("data")),
+    "change:status": () => view.setStatus(model.get("status")),
+    "change:height": () => view.setHeight(model.get("height")),
+    comm_live_update: () => void send({ type: "ping" }),
+  };
+  for (const key of SHARED) {
+    handlers[`change:${key}`] = () => {
+      // What this view is about to send is newer than what arrives.
+      if (waiting && key in waiting) return;
+      view.setShared({ [key]: model.get(key) });
+    };
+  }
+  for (const [name, handler] of Object.entries(handlers)) model.on(name as never, handler);
+  view.setHeight(model.get("height"));
+  view.setShared(shared(model));
+  view.setStatus(model.get("status"));
+  view.setData(model.get("data"));
+  return () => {
+    for (const [name, handler] of Object.entries(handlers)) model.off(name as never, handler);
+    clearTimeout(timer);
+    view.destroy();
+  };
+};
+
+export default { initialize() {}, render };
