@@ -87,7 +87,7 @@ class NeuronUnits:
             self._keep[:, None], self._bias(layer), self.frozen.recording.mlp_out[layer]
         )
 
-    def through_mlp(self, layer: int, gradient: Tensor) -> None:
+    def through_mlp(self, layer: int, gradient: Tensor, position: Tensor) -> None:
         return None
 
     def _linearised(self, layer: int, position: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:

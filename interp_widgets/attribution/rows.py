@@ -59,19 +59,18 @@ class EdgeRows:
 
     def _add_block(self, site: Site, out: Tensor) -> None:
         writes, errors = self.units.writes(site.layer), self.units.errors[site.layer]
-        for q, k in enumerate(site.counts):
+        rows, m = site.rows, len(writes.unit)
+        effect = out.new_zeros(len(rows), m + len(errors))
+        for q, seen, gradient in site.positions():
             start, stop = writes.start[q], writes.start[q + 1]
-            vectors = torch.cat([writes.vectors[start:stop], errors[q : q + 1]])
-            effect = site.gradient[q, :k] @ vectors.T
-            rows = site.rows[:k]
-            column = self.error_column(site.layer, q)
-            out[rows, column] = effect[:, -1]
-            if stop > start:
-                units = writes.unit[start:stop]
-                # A cross-layer feature writes at several blocks: its effects add up.
-                out[rows[:, None], units] += effect[:, :-1]
+            effect[: len(seen), start:stop] = gradient @ writes.vectors[start:stop].T
+            effect[: len(seen), m + q] = gradient @ errors[q]
+        first = self.error_column(site.layer, 0)
+        out[rows, first : first + len(errors)] = effect[:, m:]
+        # A cross-layer feature writes at several blocks: its effects add up.
+        out[rows[:, None], writes.unit] += effect[:, :m]
 
     def _add_tokens(self, site: Site, out: Tensor) -> None:
         first = self.error_column(self.frozen.n_layers, 0)
-        for q, k in enumerate(site.counts):
-            out[site.rows[:k], first + q] = site.gradient[q, :k] @ self._tokens[q]
+        for q, seen, gradient in site.positions():
+            out[seen, first + q] = gradient @ self._tokens[q]

@@ -5,13 +5,13 @@ the gradient of a target with respect to the stream one block further down is
 
     g_pre = g_mid + sum over heads  mix_h^T (g_mid W_O_h) W_V_h
 
-and no autograd is needed. All targets ride in one buffer g [position, target, d_model],
-from the logits to the embedding; a target joins where it reads. Inside the buffer targets are
-ordered by position, last first, so at stream position q the targets that can see q are a
-prefix of length counts[q], and each matrix product touches live rows only.
+and no autograd is needed. All targets ride in one buffer of rows (position, target), from the
+logits to the embedding; a target joins where it reads. Targets are ordered by position, last
+first, so those that can see position q are a prefix of length counts[q], the buffer holds live
+rows only, and each block costs two large matrix products.
 
 Cost per target, position and block: 2 (d H d_h + n H d_h + K d_h d) floating-point operations
-(H heads, K key-value heads of width d_h), nearly all of them in two matrix products.
+(H heads, K key-value heads of width d_h), nearly all of them in those two products.
 
 `pull_back` yields one `Site` per place where something is written to the stream, in the order
 in which the gradient arrives there: the MLP outputs from the last block to the first, then
@@ -48,20 +48,15 @@ class Targets:
     def __len__(self) -> int:
         return len(self.layer)
 
-    def __getitem__(self, index: Tensor) -> Targets:
-        return Targets(
-            self.layer[index], self.position[index], self.vector[index], self.constant[index]
-        )
-
 
 @dataclass(frozen=True)
 class Site:
     """The gradient at one place where the stream is written.
 
     layer: the block whose MLP output it is, or EMBEDDING.
-    rows: [active], indices into the targets.
+    rows: [active], indices into the targets, by position, last first.
     counts: per position q, how many of `rows`, from the front, can see q.
-    gradient: [position, active, d_model]; valid until the next site is asked for.
+    gradient: [sum of counts, d_model], position by position; valid until the next site.
     """
 
     layer: int
@@ -69,13 +64,18 @@ class Site:
     counts: list[int]
     gradient: Tensor
 
+    def positions(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """(q, the targets that see q [k], their gradient there [k, d_model])."""
+        for q, block in enumerate(self.gradient.split(self.counts)):
+            yield q, self.rows[: self.counts[q]], block
+
 
 def pull_back(
     frozen: FrozenModel,
     targets: Targets,
     *,
     written: Callable[[int], Tensor | None] = lambda layer: None,
-    through_mlp: Callable[[int, Tensor], Tensor | None] = lambda layer, g: None,
+    through_mlp: Callable[[int, Tensor, Tensor], Tensor | None] = lambda layer, g, q: None,
     bias: Tensor | None = None,
     cancelled: Callable[[], None] = lambda: None,
 ) -> Iterator[Site]:
@@ -84,26 +84,24 @@ def pull_back(
     Args:
         frozen: the linear model.
         targets: in any order.
-        written: constants [position, d_model] written at block l's MLP output (decoder biases).
-        through_mlp: the part of a gradient [position, active, d_model] at block l's MLP output
-            that a linear skip carries to the stream the MLP reads.
+        written: constants [position, d_model] written at a block's MLP output (decoder biases).
+        through_mlp: of gradients [row, d_model] at a block's MLP output at positions [row], the
+            part that a linear skip carries to the stream the MLP reads.
         bias: [target], filled in place with each target's constant and everything constant
             that reaches it.
         cancelled: called once per block; raises to stop.
     """
-    device, dtype = targets.vector.device, targets.vector.dtype
-    n, d = frozen.n_positions, frozen.d_model
-    active = torch.empty(0, dtype=torch.int64, device=device)
-    counts = [0] * n
-    g = torch.empty(n, 0, d, dtype=dtype, device=device)
+    active = torch.empty(0, dtype=torch.int64, device=targets.vector.device)
+    counts = [0] * frozen.n_positions
+    g = targets.vector.new_empty(0, frozen.d_model)
     if bias is not None:
         bias.copy_(targets.constant)
 
     def collect(constant: Tensor | None) -> None:
-        if bias is not None and constant is not None:
-            for q in range(n):
-                k = counts[q]
-                bias[active[:k]] += g[q, :k] @ constant[q].to(g)
+        if bias is None or constant is None:
+            return
+        for q, block in enumerate(g.split(counts)):
+            bias[active[: counts[q]]] += block @ constant[q]
 
     def enter(layer: int) -> None:
         nonlocal active, counts, g
@@ -111,13 +109,16 @@ def pull_back(
         if len(new):
             active, counts, g = _join(active, counts, g, new, targets)
 
+    def skip(layer: int) -> Tensor | None:
+        return through_mlp(layer, g, _row_positions(counts, g.device)) if len(active) else None
+
     enter(frozen.n_layers)
     for layer in range(frozen.n_layers - 1, -1, -1):
         cancelled()
         if len(active):
             yield Site(layer, active, counts, g)
         collect(written(layer))
-        skipped = through_mlp(layer, g)
+        skipped = skip(layer)
         if not frozen.parallel:
             if skipped is not None:
                 g += skipped
@@ -139,37 +140,42 @@ def _join(
     active: Tensor, counts: list[int], g: Tensor, new: Tensor, targets: Targets
 ) -> tuple[Tensor, list[int], Tensor]:
     """Let `new` targets in, keeping the order by position, last first."""
-    n, _, d = g.shape
+    n, device = len(counts), g.device
     rows = torch.cat([active, new])
     order = torch.argsort(targets.position[rows], descending=True, stable=True)
     place = torch.empty_like(order)
-    place[order] = torch.arange(len(order), device=order.device)
+    place[order] = torch.arange(len(order), device=device)
     rows = rows[order]
     position = targets.position[rows]
-    joined = torch.zeros(n, len(rows), d, dtype=g.dtype, device=g.device)
-    old, fresh = place[: len(active)], place[len(active) :]
-    for q in range(n):
-        joined[q].index_copy_(0, old[: counts[q]], g[q, : counts[q]])
-    joined[targets.position[new], fresh] = targets.vector[new]
-    # position is sorted downwards, so those that see q (position >= q) are a prefix.
-    seen = (position[None, :] >= torch.arange(n, device=g.device)[:, None]).sum(1)
+    # Positions fall, so those that see q (position >= q) are a prefix.
+    seen = (position[None, :] >= torch.arange(n, device=device)[:, None]).sum(1)
+    start = torch.cumsum(seen, 0) - seen
+    joined = g.new_zeros(int(seen.sum()), g.shape[1])
+    if len(active):
+        kept = torch.cat([start[q] + place[:k] for q, k in enumerate(counts)])
+        joined.index_copy_(0, kept, g)
+    joined[start[targets.position[new]] + place[len(active) :]] = targets.vector[new]
     return rows, seen.tolist(), joined
+
+
+def _row_positions(counts: list[int], device: torch.device) -> Tensor:
+    """The position of each row of the buffer."""
+    counted = torch.tensor(counts, device=device)
+    return torch.repeat_interleave(torch.arange(len(counts), device=device), counted)
 
 
 def _attention_transposed(a: FrozenAttention, g: Tensor, counts: list[int]) -> None:
     """g += the transpose of attention applied to g, in place."""
     kv, group, n, _ = a.mix.shape
-    active = g.shape[1]
-    d_head = len(a.w_v) // kv
-    w_o, w_v, mix = a.w_o.to(g), a.w_v.to(g), a.mix.to(g)
-    z = torch.empty(n, active, kv * group * d_head, dtype=g.dtype, device=g.device)
-    for q, k in enumerate(counts):
-        torch.mm(g[q, :k], w_o, out=z[q, :k])
-        z[q, k:] = 0
-    # [kv, key, group * query] @ [kv, group * query, active * d_head]
-    heads = z.view(n, active, kv, group, d_head).permute(2, 3, 0, 1, 4)
-    heads = heads.reshape(kv, group * n, active * d_head)
-    u = torch.bmm(mix.permute(0, 3, 1, 2).reshape(kv, n, group * n), heads)
-    u = u.view(kv, n, active, d_head).permute(1, 2, 0, 3).reshape(n, active, kv * d_head)
-    for q, k in enumerate(counts):
-        g[q, :k].addmm_(u[q, :k], w_v)
+    k, d_head = counts[0], len(a.w_v) // kv  # every target sees position 0
+    z = g @ a.w_o
+    # By head and padded to all positions, so that mixing positions is one product per head.
+    heads = z.new_empty(kv, group, n, k, d_head)
+    for q, block in enumerate(z.split(counts)):
+        heads[:, :, q, : counts[q]] = block.view(-1, kv, group, d_head).permute(1, 2, 0, 3)
+        heads[:, :, q, counts[q] :] = 0
+    mix = a.mix.permute(0, 3, 1, 2).reshape(kv, n, group * n)
+    mixed = torch.bmm(mix, heads.view(kv, group * n, k * d_head)).view(kv, n, k, d_head)
+    seen = [mixed[:, q, :c].permute(1, 0, 2).reshape(c, kv * d_head) for q, c in enumerate(counts)]
+    u = torch.cat(seen)
+    g.addmm_(u, a.w_v)

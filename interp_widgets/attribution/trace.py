@@ -33,10 +33,11 @@ from .table import ERROR, FEATURE, OUTPUT, TOKEN, GraphTable, node_id
 from .targets import OutputTargets, TargetLike, output_targets
 from .units import Features, Units
 
-# How often a partial graph is offered while computing, in seconds.
+# A partial graph is offered this often, in seconds, and never for more than a fifth of the time.
 _OFFER_EVERY = 0.4
-# The sweep's buffers stay below this, in bytes; more targets go in several sweeps.
-_SWEEP_BYTES = 512 * 2**20
+# Rows (position, target) that ride down together; more targets go in several sweeps. Large
+# enough for fast matrix products, small enough to stay in a processor's cache.
+_SWEEP_ROWS = 8192
 DEFAULT_NEURONS = 1000
 
 Offer = Callable[[GraphTable, float, str], None]
@@ -80,7 +81,6 @@ def trace(
     """
     if max_nodes is not None and max_nodes < 1:
         raise PromptError(f"max_nodes is {max_nodes}: a graph needs at least one node.")
-    say = offer or (lambda table, done, message: None)
     recording = model.record(prompt, neurons=dictionary is None)
     cancelled()
     frozen = FrozenModel(model, recording)
@@ -93,7 +93,7 @@ def trace(
     else:
         units = Features(frozen, dictionary)
     cancelled()
-    run = _Run(frozen, outputs, units, max_nodes, rank_every, say, cancelled)
+    run = _Run(frozen, outputs, units, max_nodes, rank_every, offer, cancelled)
     run.rows_of_outputs()
     run.rows_of_units()
     return run.table()
@@ -109,7 +109,7 @@ class _Run:
         units: Units,
         max_nodes: int | None,
         rank_every: int | None,
-        offer: Offer,
+        offer: Offer | None,
         cancelled: Callable[[], None],
     ) -> None:
         self.frozen, self.outputs, self.units = frozen, outputs, units
@@ -126,7 +126,7 @@ class _Run:
         self.sums = torch.zeros(n_rows, dtype=dtype, device=device)
         self.unit_of_row = torch.full((n_rows,), -1, dtype=torch.int64, device=device)
         self.done = self.n_outputs
-        self._offered = 0.0
+        self._next_offer = 0.0
 
     def rows_of_outputs(self) -> None:
         frozen, outputs = self.frozen, self.outputs
@@ -163,14 +163,15 @@ class _Run:
         n_layers = self.frozen.n_layers
 
         def site_done(layer: int) -> None:
-            now = time.monotonic()
-            if now - self._offered < _OFFER_EVERY:
+            if self.offer is None or time.monotonic() < self._next_offer:
                 return
+            began = time.monotonic()
             swept = (n_layers - layer) / (n_layers + 1)
             part = (rows.start + swept * (rows.stop - rows.start)) / len(self.bias)
             at = "embeddings" if layer == EMBEDDING else f"layer {layer}"
             self.offer(self.table(rows.stop), part, f"{what}, {at}")
-            self._offered = time.monotonic()
+            now = time.monotonic()
+            self._next_offer = now + max(_OFFER_EVERY, 4 * (now - began))
 
         self.edges.compute(
             targets,
@@ -183,9 +184,7 @@ class _Run:
         self.done = rows.stop
 
     def _batch(self) -> int:
-        recording, d = self.frozen.recording, self.frozen.d_model
-        per_target = 4 * d * recording.n_positions * self.bias.element_size()
-        return max(16, _SWEEP_BYTES // per_target)
+        return max(16, _SWEEP_ROWS // self.frozen.n_positions)
 
     def _influence(self) -> Tensor:
         """Influence of every unit on the outputs over the rows so far, [unit]."""
@@ -220,15 +219,16 @@ class _Run:
         counts, sources, weights = np.zeros(n, dtype=np.int64), [], []
         hidden = np.full(n, np.nan, dtype=np.float32)
         places = np.flatnonzero(has_row)
-        for part, at in zip(rows.split(1024), np.split(places, range(1024, len(places), 1024)), strict=True):
+        cuts = range(1024, len(places), 1024)
+        for part, at in zip(rows.split(1024), np.split(places, cuts), strict=True):
             every = self.matrix[part]
             shown = every[:, columns]
             hidden[at] = (every.sum(1) - shown.sum(1)).float().cpu().numpy()
-            block = shown.cpu().numpy()
-            target, source = np.nonzero(block)
-            counts[at] = np.bincount(target, minlength=len(at))
-            sources.append(source.astype(np.int32))
-            weights.append(block[target, source].astype(np.float32, copy=False))
+            flat = shown.cpu().numpy().ravel()
+            entries = np.flatnonzero(flat)
+            counts[at] = np.bincount(entries // len(columns), minlength=len(at))
+            sources.append((entries % len(columns)).astype(np.int32))
+            weights.append(flat[entries].astype(np.float32, copy=False))
         return self._package(
             units,
             rows,
@@ -340,13 +340,14 @@ def _check_memory(edges: EdgeRows, wanted: int, n_outputs: int) -> None:
     """Raises OutOfMemory, with what would fit, before anything large is allocated."""
     frozen = edges.frozen
     size = torch.finfo(frozen.dtype).bits // 8
-    per_row = edges.n_sources * size + (wanted + edges.n_sources - edges.n_units) * 8
-    sweep = min(_SWEEP_BYTES, 4 * frozen.d_model * frozen.n_positions * size * wanted)
-    need = (wanted + n_outputs) * per_row + sweep
+    n_sources, n_rest = edges.n_sources, edges.n_sources - edges.n_units
+    # A row of the matrix, the same row's share of the packed graph, and one sweep's buffers.
+    sweep = 4 * frozen.d_model * max(_SWEEP_ROWS, 16 * frozen.n_positions) * size
+    need = (wanted + n_outputs) * (n_sources * size + (wanted + n_rest) * 8) + sweep
     free = free_memory(frozen.recording.embedding.device)
     if need <= 0.9 * free:
         return
-    fits = int((0.9 * free - sweep) // (edges.n_sources * (size + 8)))
+    fits = int((0.9 * free - sweep) // (n_sources * (size + 8))) - n_outputs
     advice = f"try max_nodes={fits}" if fits >= 16 else "use a shorter prompt"
     raise OutOfMemory(
         f"This graph ({wanted} {edges.units.name}s, {edges.n_sources} sources) needs about "

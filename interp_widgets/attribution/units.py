@@ -58,7 +58,7 @@ class Units(Protocol):
 
     def constant(self, layer: int) -> Tensor: ...
 
-    def through_mlp(self, layer: int, gradient: Tensor) -> Tensor | None: ...
+    def through_mlp(self, layer: int, gradient: Tensor, position: Tensor) -> Tensor | None: ...
 
 
 def quiet_positions(name: str) -> int:
@@ -138,15 +138,13 @@ class Features:
                 out = out + bias_in @ skip.to(out).T
         return frozen.write(layer, everywhere, out, hook)
 
-    def through_mlp(self, layer: int, gradient: Tensor) -> Tensor | None:
+    def through_mlp(self, layer: int, gradient: Tensor, position: Tensor) -> Tensor | None:
         skip = self.dictionary.skip(layer)
         if skip is None:
             return None
-        n, k, d = gradient.shape
-        position = torch.arange(n, device=gradient.device).repeat_interleave(k)
-        flat = self.frozen.write(layer, position, gradient.reshape(n * k, d), self.dictionary.output_hook)
-        read, _ = self.frozen.read(layer, position, flat @ skip.to(flat), self.dictionary.input_hook)
-        return read.view(n, k, d)
+        hooks = self.dictionary.input_hook, self.dictionary.output_hook
+        at_output = self.frozen.write(layer, position, gradient, hooks[1])
+        return self.frozen.read(layer, position, at_output @ skip.to(at_output), hooks[0])[0]
 
     def _unskipped(self, layer: int) -> Tensor:
         out = self.frozen.mlp_output(layer, self.dictionary.output_hook).to(self.layer.device)

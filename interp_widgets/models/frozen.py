@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .anatomy import MlpWeights, activation_of, heads_of, mlp_weights, norm_parameters, part
+from .anatomy import AttentionWeights, MlpWeights, activation_of, heads_of, mlp_weights, norm_parameters, part
 from .errors import ModelError
 from .recording import Recording
 
@@ -42,13 +42,13 @@ class FrozenAttention:
     """Attention as a linear map; norm scales are folded into `mix`, norm weights into `w_*`.
 
     mix: [kv_head, group, query, key]   w_v: [kv_heads * d_head, d_model]
-    w_o: [d_model, heads * d_head]      constant: [position, d_model]
+    w_o: [d_model, heads * d_head]      constant: [position, d_model], None without biases
     """
 
     mix: Tensor
     w_v: Tensor
     w_o: Tensor
-    constant: Tensor
+    constant: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,7 @@ class FrozenModel:
         heads, kv_heads, d_head = heads_of(self.model.hf)
         group = heads // kv_heads
 
-        value_bias = torch.zeros(len(w_v), dtype=w_v.dtype, device=w_v.device)
-        if pre.bias is not None:
-            value_bias = value_bias + w_v @ pre.bias
-        if weights.b_v is not None:
-            value_bias = value_bias + weights.b_v.detach().to(value_bias)
-        # A pattern's rows add up to 1 only as far as the dtype it was computed in goes.
-        total = rec.patterns[layer].sum(-1).to(w_o).T.reshape(self.n_positions, kv_heads, group, 1)
-        per_head = total * value_bias.view(kv_heads, 1, d_head)
-        constant = per_head.reshape(self.n_positions, -1) @ w_o.T
-        if weights.b_o is not None:
-            constant = constant + weights.b_o.detach().to(constant)
-
+        constant = self._attention_constant(layer, w_v, w_o, weights, pre)
         w_v = w_v * pre.weight
         if pre.centred:
             w_v = w_v - w_v.mean(-1, keepdim=True)
@@ -123,9 +112,29 @@ class FrozenModel:
             post = _norm(part(block, row.attn_post_norm), row, rec.attn_raw[layer])
             mix = mix * post.scale[None, :, None]
             w_o = w_o * post.weight[:, None]
-            constant = constant * post.weight * post.scale[:, None]
+            if constant is not None:
+                constant = constant * post.weight * post.scale[:, None]
         mix = mix.view(kv_heads, group, self.n_positions, self.n_positions)
         return FrozenAttention(mix, w_v, w_o, constant)
+
+    def _attention_constant(
+        self, layer: int, w_v: Tensor, w_o: Tensor, weights: AttentionWeights, pre: _Norm
+    ) -> Tensor | None:
+        """What biases alone make attention write, [position, d_model]; None without biases."""
+        if pre.bias is None and weights.b_v is None and weights.b_o is None:
+            return None
+        heads, kv_heads, d_head = heads_of(self.model.hf)
+        value_bias = torch.zeros(len(w_v), dtype=w_v.dtype, device=w_v.device)
+        if pre.bias is not None:
+            value_bias = value_bias + w_v @ pre.bias
+        if weights.b_v is not None:
+            value_bias = value_bias + weights.b_v.detach().to(value_bias)
+        # A pattern's rows add up to 1 only as far as the dtype it was computed in goes.
+        total = self.recording.patterns[layer].sum(-1).to(w_o).T
+        total = total.reshape(self.n_positions, kv_heads, heads // kv_heads, 1)
+        per_head = total * value_bias.view(kv_heads, 1, d_head)
+        constant = per_head.reshape(self.n_positions, -1) @ w_o.T
+        return constant if weights.b_o is None else constant + weights.b_o.detach().to(constant)
 
     def read(self, layer: int, position: Tensor, vectors: Tensor, hook: str) -> tuple[Tensor, Tensor]:
         """Vectors [k, d_model] that read at block l's MLP input, as readers of the stream.
