@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -86,7 +87,8 @@ def visit(browser: Browser, name: str, *, width: int = 1280, height: int = 900) 
         yield visit
     finally:
         SCREENSHOTS.mkdir(exist_ok=True)
-        visit.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        file_name = re.sub(r"\W+", "-", name).strip("-")
+        visit.page.screenshot(path=SCREENSHOTS / f"{file_name}.png")
         context.close()
 
 

@@ -16,15 +16,27 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+def servers() -> list[JupyterServer]:
+    """Those that tests have asked for so far."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def lab(
+    servers: list[JupyterServer], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JupyterServer]:
     server = JupyterServer("lab", tmp_path_factory.mktemp("lab"))
+    servers.append(server)
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
+def notebook7(
+    servers: list[JupyterServer], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JupyterServer]:
     server = JupyterServer("notebook", tmp_path_factory.mktemp("notebook"))
+    servers.append(server)
     yield server
     server.stop()
 
@@ -38,13 +50,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visited(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visit]:
+def visited(
+    browser: Browser, servers: list[JupyterServer], request: pytest.FixtureRequest
+) -> Iterator[Visit]:
     """A page with its record; after the test, nothing outside was asked and nothing went wrong.
 
     A test that provokes an error takes it out of `visited.problems` once it has seen it.
     """
     with visit(browser, request.node.name) as visited:
         yield visited
+    # Only now: a page that sees its kernel vanish complains. Kernels hold models in memory.
+    for server in servers:
+        server.end_kernels()
     assert not visited.outside, "the page reached for the network"
     assert not visited.problems, "the page reported errors"
 

@@ -134,11 +134,18 @@ class JupyterServer:
     # Kernels --------------------------------------------------------------------------------
 
     def get(self, path: str) -> Any:
+        return json.loads(self._call("GET", path))
+
+    def end_kernels(self) -> None:
+        for session in self.get("api/sessions"):
+            self._call("DELETE", f"api/sessions/{session['id']}")
+
+    def _call(self, method: str, path: str) -> bytes:
         request = urllib.request.Request(
-            f"{self.url}/{path}", headers={"Authorization": f"token {TOKEN}"}
+            f"{self.url}/{path}", method=method, headers={"Authorization": f"token {TOKEN}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return json.load(reply)
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            return bytes(reply.read())
 
     @contextlib.contextmanager
     def kernel(self, notebook: str) -> Iterator[Callable[[str], Any]]:
