@@ -1,0 +1,1 @@
+"""What the benchmarks measure on, and how they measure; shared by the scripts beside it."""
