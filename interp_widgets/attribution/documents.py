@@ -8,21 +8,23 @@ readers skip the field.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import GraphFileError
+from .formats.fields import optional_object
 from .formats.naming import (
     FEATURE_TYPES,
     GENERATOR,
+    NO_SCAN,
     OURS,
     clerp_of,
     feature_number,
     feature_of,
     name_of,
+    sanitised,
 )
 from .formats.plain import plain, shortest
 from .formats.reading import from_document
@@ -45,8 +47,9 @@ def to_document(
     """A graph as one JSON value.
 
     Args:
-        nodes, edges: which to write, as `scores.prune` gives them; None writes all. Edges
-            between nodes that are not written, and notes about them, are left out.
+        nodes, edges: which to write, as `scores.prune` gives them; None writes all. Edges of
+            nodes that are not written, and notes about them, are left out; what such edges
+            brought to a node is added to its `hidden`, so its parts still sum to its value.
         cumulative: [node], what viewers' influence sliders compare with.
         slug: name of the graph in addresses and file names.
         node_threshold: where viewers' influence sliders start.
@@ -55,6 +58,9 @@ def to_document(
     """
     keep = np.ones(table.n_nodes, dtype=bool) if nodes is None else np.asarray(nodes, dtype=bool)
     ids = {table.ids[i] for i in np.flatnonzero(keep).tolist()}
+    written = keep[_targets(table)] & keep[table.source]
+    if edges is not None:
+        written &= edges
     pinned = [id for id in notes.pinned if id in ids]
     selected = [id for id in notes.selected if id in ids]
     # A group that loses all its nodes goes; one that never had any stays.
@@ -64,7 +70,7 @@ def to_document(
         if not members or ids.intersection(members)
     ]
     settings = plain(table.settings)
-    params = settings.pop("qParams", {})
+    params = optional_object(settings.pop("qParams", None))
     return {
         "metadata": _metadata(table, settings, slug, node_threshold),
         "qParams": {
@@ -75,8 +81,8 @@ def to_document(
             "supernodes": groups,
             "clickedId": selected[-1] if selected else "",
         },
-        "nodes": _nodes(table, notes, keep, cumulative),
-        "links": _links(table, keep, edges),
+        "nodes": _nodes(table, notes, keep, _hidden(table, written), cumulative),
+        "links": _links(table, written),
         OURS: {
             "version": 1,
             "unit": table.unit,
@@ -84,17 +90,11 @@ def to_document(
             "model": table.model,
             "scan": table.scan,
             "n_layers": table.n_layers,
-            "threshold": notes.threshold,
+            "threshold": float(notes.threshold),
             "selected": selected,
             "settings": settings,
         },
     }
-
-
-def sanitised(name: str, otherwise: str) -> str:
-    """A name as Neuronpedia allows it in addresses: letters, digits, `_`, `.` and `-`."""
-    # Dots at the ends go, too: `..` would be a folder.
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or otherwise
 
 
 def _metadata(
@@ -102,39 +102,43 @@ def _metadata(
 ) -> dict[str, Any]:
     """metadata; takes out of `settings` what is written here."""
     settings.pop("slug", None)
-    metadata: dict[str, Any] = settings.pop("metadata", {})
+    metadata: dict[str, Any] = optional_object(settings.pop("metadata", None))
     source_set = settings.get("source_set")
-    info = {"generator": GENERATOR, **metadata.get("info", {})}
+    info = {"generator": GENERATOR, **optional_object(metadata.get("info"))}
     if source_set:
         info["neuronpedia_source_set"] = source_set
-        details = metadata.get("feature_details", {})
+        details = optional_object(metadata.get("feature_details"))
         metadata["feature_details"] = {**details, "neuronpedia_source_set": source_set}
     return {
         "transcoder_list": [],
         **metadata,
         "info": info,
         "slug": sanitised(slug, "graph"),
-        "scan": sanitised(table.scan, "unknown"),
+        "scan": sanitised(table.scan, NO_SCAN),
         "prompt_tokens": list(table.tokens),
         "prompt": table.prompt,
-        "node_threshold": node_threshold,
+        "node_threshold": float(node_threshold),
         "schema_version": 1,
     }
 
 
 def _nodes(
-    table: GraphTable, notes: Notes, keep: NDArray[np.bool_], cumulative: NDArray[np.floating]
+    table: GraphTable,
+    notes: Notes,
+    keep: NDArray[np.bool_],
+    hidden: NDArray[np.floating],
+    cumulative: NDArray[np.floating],
 ) -> list[dict[str, Any]]:
-    types = table.settings.get("feature_types", {})
+    types = optional_object(table.settings.get("feature_types"))
     influence, activation = shortest(cumulative), shortest(table.activation)
     probability, target_weight = shortest(table.probability), shortest(table.target_weight)
     extras = {
         "value": shortest(table.value),
         "bias": shortest(table.bias),
-        "hidden": shortest(table.hidden),
+        "hidden": shortest(hidden),
         "effect": shortest(table.effect),
     }
-    first_output = int(np.argmax(table.kind == OUTPUT))
+    first_output = int(np.searchsorted(table.kind, OUTPUT))
     out: list[dict[str, Any]] = []
     for i in np.flatnonzero(keep).tolist():
         id, name = table.ids[i], table.names[i]
@@ -183,14 +187,8 @@ def _nodes(
     return out
 
 
-def _links(
-    table: GraphTable, keep: NDArray[np.bool_], edges: NDArray[np.bool_] | None
-) -> list[dict[str, Any]]:
-    target = np.repeat(np.arange(table.n_nodes), np.diff(table.ptr))
-    written = keep[target] & keep[table.source]
-    if edges is not None:
-        written &= edges
-    target, source = target[written].tolist(), table.source[written].tolist()
+def _links(table: GraphTable, written: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    target, source = _targets(table)[written].tolist(), table.source[written].tolist()
     weights = shortest(table.weight[written])
     ids = table.ids
     if None in weights:
@@ -203,3 +201,15 @@ def _links(
         {"source": ids[s], "target": ids[t], "weight": w}
         for s, t, w in zip(source, target, weights, strict=True)
     ]
+
+
+def _hidden(table: GraphTable, written: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """`hidden` with what the edges that are not written brought."""
+    if written.all():
+        return table.hidden
+    left = np.bincount(_targets(table)[~written], table.weight[~written], minlength=table.n_nodes)
+    return table.hidden + left
+
+
+def _targets(table: GraphTable) -> NDArray[np.intp]:
+    return np.repeat(np.arange(table.n_nodes), np.diff(table.ptr))

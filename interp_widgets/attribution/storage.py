@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -82,19 +82,15 @@ def load(path: Path) -> tuple[GraphTable, Notes]:
 
 def _replace(path: Path, content: bytes) -> None:
     """Put a complete file in place of `path`."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".", suffix=".part")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that only their owner may read; a saved file follows the umask.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
+        os.replace(part, path)
     except BaseException:
-        os.unlink(name)
+        part.unlink(missing_ok=True)
         raise
 
 
@@ -173,6 +169,8 @@ def _fault(t: GraphTable) -> str:
             return f"{name} is outside {low} to {high}"
     if not np.isfinite(t.weight).all() or not np.isfinite(t.target_weight).all():
         return "a weight is not finite"
+    if (np.diff(t.kind.astype(np.int16)) < 0).any():
+        return "its nodes are not sorted by kind"
     target = np.repeat(np.arange(t.n_nodes), np.diff(t.ptr))
     if (t.level[t.source] > t.level[target]).any() or (t.source == target).any():
         return "an edge runs against the order of computation"

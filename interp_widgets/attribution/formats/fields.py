@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..errors import GraphFileError
+
+LARGEST = float(np.finfo(np.float32).max)
 
 _NAMES = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
 
@@ -41,9 +45,7 @@ def required_integer(value: Any, where: str, least: int, most: int) -> int:
     number = lenient_integer(value, least - 1)
     if least <= number <= most:
         return number
-    raise GraphFileError(
-        f"{where} is {short(repr(value))}: give a whole number from {least} to {most}."
-    )
+    raise GraphFileError(f"{where} is {shown(value)}: give a whole number from {least} to {most}.")
 
 
 def lenient_integer(value: Any, otherwise: int) -> int:
@@ -63,7 +65,7 @@ def lenient_integer(value: Any, otherwise: int) -> int:
 
 def optional_number(value: Any) -> float:
     """A float, NaN where there is none that float32 can hold."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 3.4e38:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST:
         return float(value)
     return math.nan
 
@@ -81,6 +83,15 @@ def optional_object(value: Any) -> dict[str, Any]:
 def texts(value: Any) -> list[str]:
     """The texts of a list, none where it is no list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def shown(value: Any) -> str:
+    """A value for a message: never long, never a whole tree."""
+    if isinstance(value, str):
+        return short(repr(value[:60]))
+    if value is None or isinstance(value, (dict, list)):
+        return described(value)
+    return str(value) if isinstance(value, float) or abs(value) < 10**20 else "a huge number"
 
 
 def short(text: str) -> str:

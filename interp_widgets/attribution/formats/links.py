@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GraphFileError
-from .fields import short
-
-_LARGEST = float(np.finfo(np.float32).max)
+from .fields import LARGEST, short, shown
 
 Edges = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 
@@ -125,7 +123,7 @@ def _first_fault(links: list[Any], of_id: dict[str, int]) -> GraphFileError:
                     "add the node or remove the link."
                 )
         weight = link.get("weight")
-        if type(weight) not in (int, float) or not abs(weight) < _LARGEST:
+        if not isinstance(weight, (int, float)) or not abs(weight) < LARGEST:
             return _no_weight(i, link)
     return GraphFileError("links cannot be read: give source, target and weight each.")
 
@@ -137,4 +135,4 @@ def _no_weight(i: int, link: dict[str, Any]) -> GraphFileError:
 
 
 def _ends(link: dict[str, Any]) -> str:
-    return f"{short(str(link.get('source')))} to {short(str(link.get('target')))}"
+    return f"{shown(link.get('source'))} to {shown(link.get('target'))}"

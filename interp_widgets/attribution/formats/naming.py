@@ -16,12 +16,21 @@ from ..table import ERROR, FEATURE, OUTPUT, TOKEN
 OURS = "interp_widgets"
 GENERATOR = {"name": "interp_widgets"}
 
+# What `scan` says if there is no dictionary to name.
+NO_SCAN = "unknown"
+
 FEATURE_TYPES = ("cross layer transcoder", "mlp reconstruction error", "embedding", "logit")
 
 _ID = re.compile(r"(\d{1,5}|E)_(\d{1,10})_(\d{1,10})", re.ASCII)
 # circuit-tracer writes the first form, Neuronpedia has also shown the second.
 _OUTPUT = re.compile(r"""[Oo]utput:? (["'])(.*)\1 \(p=([^)]*)\)""", re.DOTALL)
 _PROBABILITY = re.compile(r"\(p=([^)]*)\)")
+
+
+def sanitised(name: str, otherwise: str) -> str:
+    """A name as Neuronpedia allows it in addresses: letters, digits, `_`, `.` and `-`."""
+    # Dots at the ends go, too: `..` would be a folder.
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or otherwise
 
 
 def kind_of(feature_type: str) -> int:

@@ -20,9 +20,11 @@ from .naming import OURS, clerp_of, feature_of, kind_of, name_of, probability_in
 
 # Layers are int16, and an output's layer is written as n_layers + 1.
 MAX_LAYERS = 2**15 - 2
+# Ids are put into arrays of equally long texts: one endless id would cost gigabytes.
+_LONGEST_ID = 500
 
 
-@dataclass
+@dataclass(eq=False)
 class FileNode:
     """A node as read; `file_id` is what links call it, `number` the file's feature number."""
 
@@ -48,9 +50,12 @@ class FileNode:
 
 
 def read_node(node: dict[str, Any], i: int, tokens: tuple[str, ...]) -> FileNode:
+    """One node; `i` is its place in the file. Raises GraphFileError."""
     id = node.get("node_id")
-    if not isinstance(id, str) or not id:
-        raise GraphFileError(f"nodes[{i}] has no node_id: give every node one, as text.")
+    if not isinstance(id, str) or not 0 < len(id) <= _LONGEST_ID:
+        raise GraphFileError(
+            f"nodes[{i}] has no node_id: give every node a text of up to {_LONGEST_ID} characters."
+        )
     where = f"nodes[{i}] ({short(id)})"
     feature_type = node.get("feature_type")
     if not isinstance(feature_type, str):
@@ -66,15 +71,13 @@ def read_node(node: dict[str, Any], i: int, tokens: tuple[str, ...]) -> FileNode
         layer = required_integer(node.get("layer"), f"{where}.layer", 0, MAX_LAYERS - 1)
     number = node.get("feature")
     if number is not None:
-        number = required_integer(number, f"{where}.feature", -1, 2**63)
+        number = required_integer(number, f"{where}.feature", -(2**63), 2**63)
 
     ours = optional_object(node.get(OURS))
     feature = lenient_integer(ours.get("feature"), feature_of(kind, layer, position, id, number))
     if not -1 <= feature < 2**31:
-        raise GraphFileError(
-            f"{where}.feature is {number}, which is neither the index of a feature nor the "
-            f"Cantor number of one in layer {layer}: correct one of the two."
-        )
+        # A number of another scheme; the node is told by its id alone.
+        feature = -1
     clerp = optional_text(node.get("clerp"), "")
     token_prob = optional_number(node.get("token_prob"))
     probability, target_weight = math.nan, 0.0
@@ -82,11 +85,13 @@ def read_node(node: dict[str, Any], i: int, tokens: tuple[str, ...]) -> FileNode
         # Some writers leave token_prob at 0 and say it in the label only.
         probability = token_prob if token_prob > 0 else probability_in(clerp)
         probability = probability if probability >= 0 else token_prob
-        target_weight = probability if probability > 0 else 0.0
+        target_weight = probability
     if "probability" in ours:
         probability = optional_number(ours["probability"])
     if "target_weight" in ours:
-        target_weight = max(optional_number(ours["target_weight"]), 0.0)
+        target_weight = optional_number(ours["target_weight"])
+    if not target_weight >= 0:
+        target_weight = 0.0
     name, label = _name_and_label(ours, kind, clerp, tokens[position], token_prob)
     return FileNode(
         file_id=id,
@@ -143,14 +148,16 @@ def make_unique(nodes: list[FileNode]) -> list[tuple[FileNode, FileNode]]:
     """
     first: dict[str, FileNode] = {}
     pairs: list[tuple[FileNode, FileNode]] = []
+    shared: set[str] = set()
     for node in nodes:
         other = first.setdefault(node.id, node)
         if other is node:
             continue
-        if {node.kind, other.kind} != {FEATURE, ERROR} or any(other in pair for pair in pairs):
+        if {node.kind, other.kind} != {FEATURE, ERROR} or node.id in shared:
             raise GraphFileError(
                 f"two nodes have the node_id {short(node.id)}: give every node its own."
             )
+        shared.add(node.id)
         pairs.append((other, node) if node.kind == ERROR else (node, other))
     taken = set(first)
     for _, error in pairs:
@@ -165,6 +172,7 @@ def make_unique(nodes: list[FileNode]) -> list[tuple[FileNode, FileNode]]:
 
 
 def count_layers(nodes: list[FileNode], ours: dict[str, Any]) -> int:
+    """How many layers the model has, as far as a pruned graph tells."""
     least = 1 + max((n.layer for n in nodes if n.kind in (FEATURE, ERROR)), default=0)
     known = lenient_integer(ours.get("n_layers"), -1)
     if least <= known <= MAX_LAYERS:
@@ -172,6 +180,5 @@ def count_layers(nodes: list[FileNode], ours: dict[str, Any]) -> int:
     written = max((n.layer for n in nodes if n.kind == OUTPUT), default=-1)
     if not least <= written <= MAX_LAYERS + 1:
         return least
-    # n_layers + 1 in circuit-tracer's files, n_layers in others: the larger cannot be excluded
-    # only if the last layer is there.
+    # circuit-tracer writes n_layers + 1, others n_layers, which shows if the last layer is there.
     return max(written - 1, least)

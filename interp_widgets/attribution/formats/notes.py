@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..errors import GraphFileError
 from ..notes import Notes
 from ..table import FEATURE
-from .fields import optional_number, optional_object, short, texts
+from .fields import lenient_integer, optional_number, optional_object, shown, texts
 from .links import Places
-from .naming import FEATURE_TYPES, GENERATOR
+from .naming import FEATURE_TYPES, GENERATOR, NO_SCAN, sanitised
 from .nodes import FileNode
 
 _UNDERSTOOD = ("slug", "scan", "prompt_tokens", "prompt", "node_threshold", "schema_version")
+# Far below the interpreter's limit, so that what was read can be copied and written again.
+_DEEPEST = 50
 _PARAMS = ("pinnedIds", "supernodes", "clickedId", "clerps", "pruningThreshold")
 
 
@@ -42,14 +45,14 @@ def read_notes(
             if isinstance(id, str) and id in known:
                 out.append(known[id])
             elif id != "":
-                unknown[short(str(id))] = None
-        return out
+                unknown[shown(id)] = None
+        return list(dict.fromkeys(out))
 
     pinned = resolve(_list(params.get("pinnedIds"), "qParams.pinnedIds", remarks))
     groups = []
     for group in _list(params.get("supernodes"), "qParams.supernodes", remarks):
         if not isinstance(group, list) or not group or not isinstance(group[0], str):
-            remarks.append(f"A supernode without a name was dropped: {short(str(group))}.")
+            remarks.append("A supernode was dropped: it is not a list that begins with a name.")
             continue
         members = resolve(group[1:])
         if members or len(group) == 1:
@@ -62,11 +65,15 @@ def read_notes(
         selected = [known[clicked]] if clicked in known else []
 
     labels = {n.id: n.label for n in nodes if n.label is not None}
+    of_number: dict[int, list[str]] = {}
+    for node in nodes:
+        if node.kind == FEATURE and node.number is not None and node.number >= 0:
+            of_number.setdefault(node.number, []).append(node.id)
     for key, label in _clerps(params.get("clerps"), remarks):
-        if key in known:
+        if isinstance(key, str) and key in known:
             labels[known[key]] = label
         else:
-            labels |= {n.id: label for n in nodes if n.kind == FEATURE and str(n.number) == key}
+            labels |= dict.fromkeys(of_number.get(lenient_integer(key, -1), []), label)
     if unknown:
         some = ", ".join(list(unknown)[:3])
         remarks.append(f"{len(unknown)} pinned or grouped ids name no node: {some}.")
@@ -107,14 +114,14 @@ def _list(value: Any, where: str, remarks: list[str]) -> list[Any]:
     return []
 
 
-def _clerps(value: Any, remarks: list[str]) -> list[tuple[str, str]]:
+def _clerps(value: Any, remarks: list[str]) -> list[tuple[Any, str]]:
     """Labels that circuit-tracer's viewer saved: [[feature number or id, label], ...]."""
     pairs = []
     for pair in _list(value, "qParams.clerps", remarks):
         if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str):
-            pairs.append((str(pair[0]), pair[1]))
+            pairs.append((pair[0], pair[1]))
         else:
-            remarks.append(f"A label was dropped: {short(str(pair))}.")
+            remarks.append("A label was dropped: it is not a pair of a node and a text.")
     return pairs
 
 
@@ -149,6 +156,33 @@ def read_settings(
         settings["slug"] = metadata["slug"]
     types = {n.id: n.feature_type for n in nodes if n.feature_type not in FEATURE_TYPES}
     settings |= {"feature_types": types} if types else {}
+    if _depth(settings) > _DEEPEST:
+        raise GraphFileError(
+            "metadata is nested too deeply for a graph: take out what is not needed."
+        )
     if remarks:
         settings["notes"] = [*texts(settings.get("notes")), *remarks]
     return settings
+
+
+def _depth(value: Any) -> int:
+    """How deeply lists and objects are nested, counted level by level."""
+    depth, level = 0, [value]
+    while level and depth <= _DEEPEST:
+        depth += 1
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner += item.values()
+            elif isinstance(item, list):
+                inner += item
+        level = inner
+    return depth
+
+
+def read_scan(metadata: dict[str, Any], ours: dict[str, Any]) -> str:
+    """Which dictionary the graph is over; our own field has what addresses do not allow."""
+    written, exact = metadata.get("scan"), ours.get("scan")
+    if isinstance(exact, str) and written == sanitised(exact, NO_SCAN):
+        return exact
+    return written if isinstance(written, str) else ""

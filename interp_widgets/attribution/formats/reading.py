@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from ..errors import GraphFileError
 from ..notes import Notes
 from ..table import OUTPUT, GraphTable
-from .fields import described, optional_object, optional_text, part, required_object
+from .fields import described, optional_object, optional_text, part, required_object, short
 from .links import Places, link_table
 from .naming import OURS
 from .nodes import FileNode, count_layers, make_unique, order, read_node
-from .notes import read_notes, read_settings
+from .notes import read_notes, read_scan, read_settings
 
 
 def from_document(document: dict[str, Any] | str | bytes | Path) -> tuple[GraphTable, Notes]:
@@ -41,7 +41,7 @@ def from_document(document: dict[str, Any] | str | bytes | Path) -> tuple[GraphT
     """
     if isinstance(document, str) and document.lstrip("\ufeff \t\r\n")[:1] not in ("{", "["):
         document = Path(document)
-    where = document.name if isinstance(document, Path) else "The graph document"
+    where = short(document.name) if isinstance(document, Path) else "The graph document"
     try:
         return _read(_parsed(document))
     except GraphFileError as error:
@@ -100,7 +100,8 @@ def _read(document: dict[str, Any]) -> tuple[GraphTable, Notes]:
 
     target_weight = column("target_weight")
     outputs = kind == OUTPUT
-    if outputs.any() and not target_weight[outputs].any():
+    if not ours and outputs.any() and not target_weight.any():
+        # Without probabilities the outputs weigh the same: a graph needs some to have influence.
         target_weight[outputs] = 1 / outputs.sum()
     cumulative = column("cumulative")
     notes = read_notes(document, metadata, ours, read, places, remarks)
@@ -111,7 +112,7 @@ def _read(document: dict[str, Any]) -> tuple[GraphTable, Notes]:
         n_layers=n_layers,
         unit=optional_text(ours.get("unit"), "feature"),
         error_name=optional_text(ours.get("error_name"), "unexplained"),
-        scan=optional_text(ours.get("scan"), optional_text(metadata.get("scan"), "")),
+        scan=read_scan(metadata, ours),
         model=optional_text(ours.get("model"), ""),
         ids=tuple(n.id for n in read),
         names=tuple(n.name for n in read),
