@@ -73,8 +73,10 @@ class Job(Generic[T]):
         except BaseException as error:  # the thread ends here: `wait` raises it where it is read
             self.state, self.error = "failed", error
             self.message = _sentence(error)
-        self._finished.set()
-        self._on_change()
+        try:
+            self._on_change()  # before anybody who waits goes on: views show what `wait` promises
+        finally:
+            self._finished.set()
 
 
 def _sentence(error: BaseException) -> str:

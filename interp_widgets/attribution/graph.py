@@ -83,7 +83,7 @@ class Graph:
     def computing(cls, trace: Callable[..., GraphTable], prompt: str) -> Graph:
         """A graph whose table `trace(offer=, cancelled=)` computes in the background."""
         graph = cls()
-        graph._prompt = prompt
+        graph._prompt, graph._trace = prompt, trace
 
         def work(job: Job[GraphTable]) -> GraphTable:
             def offer(table: GraphTable, progress: float, message: str) -> None:
@@ -99,6 +99,7 @@ class Graph:
         return graph
 
     _prompt = ""
+    _trace: Callable[..., GraphTable] | None = None
 
     # --- while it computes -------------------------------------------------------------------
 
@@ -166,6 +167,27 @@ class Graph:
     def scores(self) -> Scores:
         """Replacement and completeness: how much of the model the graph explains."""
         return scores(self.table, self.influence)
+
+    def random_scores(self, samples: int = 3, seed: int = 0) -> list[Scores]:
+        """The control for `scores`: graphs of as many random units in every layer and position.
+
+        Runs the model once per sample. Raises ValueError for a graph from a file, which has no
+        model, and where all active features are in the graph, so that none could be drawn.
+        """
+        if self._trace is None:
+            raise ValueError("A graph from a file has no model to draw random units from.")
+        table, out = self.table, []
+        if (
+            table.settings["max_nodes"] == table.settings["units_active"]
+            and table.unit == "feature"
+        ):
+            raise ValueError("All active features are in this graph: give max_nodes to compare.")
+        for i in range(samples):
+            drawn = self._trace(like=table, seed=seed + i)
+            share = normalised(drawn.ptr, drawn.weight)
+            flow = influence(drawn.ptr, drawn.source, share, drawn.target_weight, drawn.level)
+            out.append(scores(drawn, flow))
+        return out
 
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruning:
         """Which nodes and edges carry these shares of the influence."""
@@ -292,8 +314,13 @@ class Graph:
             nodes = kept.nodes | np.isin(np.array(self.table.ids), list(marked))
             edges = kept.edges
         document = documents.to_document(
-            self.table, self.notes, nodes, edges, self.cumulative,
-            slug=slug, node_threshold=node_threshold,
+            self.table,
+            self.notes,
+            nodes,
+            edges,
+            self.cumulative,
+            slug=slug,
+            node_threshold=node_threshold,
         )
         if path is not None:
             Path(path).write_text(json.dumps(document, allow_nan=False), encoding="utf-8")

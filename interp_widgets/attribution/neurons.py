@@ -15,54 +15,55 @@ values are the same for every prompt, no neuron is a node and all of it is bias,
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..models import FrozenModel, ModelError
+from ..models import FrozenModel, ModelError, Neurons
 from .sweep import Targets
+from .table import FEATURE, GraphTable
 from .targets import OutputTargets
-from .units import Writes, quiet_positions, starts
+from .units import Writes, starts, units_allowed
 
 _READS, _WRITES = "mlp.hook_in", "mlp.hook_out"
 
 
 class NeuronUnits:
-    """The chosen neurons of one prompt.
+    """Chosen neurons of one prompt as units.
 
-    effect: [unit], live gradient times value, on the weighted targets.
+    Args:
+        frozen: the linear model, whose recording has neurons.
+        chosen: [unit], numbers of neurons counted block by block and position by position, sorted.
+        effects: per block [position, d_mlp], live gradient times value on the weighted
+            targets; None where it was not computed.
     """
 
     name = "neuron"
     error_name = "other neurons"
 
-    def __init__(self, frozen: FrozenModel, outputs: OutputTargets, max_nodes: int) -> None:
-        neurons = frozen.recording.neurons
-        if neurons is None:
-            raise ModelError("The recording has no neurons: record with neurons=True.")
+    def __init__(
+        self, frozen: FrozenModel, chosen: Tensor, effects: list[Tensor] | None = None
+    ) -> None:
         self.frozen = frozen
-        self.neurons = neurons
+        self.neurons = recorded_neurons(frozen)
         self.scan = f"{frozen.model.name} neurons"
-        n, d_mlp = neurons[0].value.shape
-        self._keep = torch.arange(n, device=neurons[0].value.device) >= quiet_positions(
-            frozen.model.name
-        )
-        signed, size = live_effects(frozen, outputs)
-        chosen = _strongest([s[self._keep] for s in size], max_nodes)
-        n_kept = int(self._keep.sum())
-        per_block = n_kept * d_mlp
-        self.layer = chosen // per_block
-        self.position = chosen % per_block // d_mlp + (n - n_kept)
+        self._keep = units_allowed(frozen)
+        n, d_mlp = self.neurons[0].value.shape
+        self.layer = chosen // (n * d_mlp)
+        self.position = chosen % (n * d_mlp) // d_mlp
         self.feature = chosen % d_mlp
-        self.activation = torch.empty(len(chosen), dtype=frozen.dtype, device=chosen.device)
-        self.effect = torch.empty_like(self.activation)
-        for layer in range(frozen.n_layers):
-            here = self.layer == layer
-            at = (self.position[here], self.feature[here])
-            self.activation[here] = neurons[layer].value[at]
-            self.effect[here] = signed[layer][at]
+        self.activation = self._pick([block.value for block in self.neurons])
+        self.effect = None if effects is None else self._pick(effects)
         self.value = self.activation
         self._writes = [self._gather(i) for i in range(frozen.n_layers)]
         self.errors = [self._remainder(i) for i in range(frozen.n_layers)]
+
+    def _pick(self, blocks: list[Tensor]) -> Tensor:
+        out = blocks[0].new_empty(len(self.layer))
+        for layer, block in enumerate(blocks):
+            here = self.layer == layer
+            out[here] = block[self.position[here], self.feature[here]]
+        return out
 
     def readers(self, index: Tensor) -> Targets:
         vectors = torch.empty(
@@ -136,6 +137,34 @@ class NeuronUnits:
         return self.frozen.write(layer, everywhere, bias, _WRITES)
 
 
+def strongest_neurons(frozen: FrozenModel, outputs: OutputTargets, count: int) -> NeuronUnits:
+    """The neurons with the largest live effect on the targets."""
+    signed, size = live_effects(frozen, outputs)
+    keep = units_allowed(frozen)
+    return NeuronUnits(frozen, _strongest([s * keep[:, None] for s in size], count), signed)
+
+
+def random_neurons(frozen: FrozenModel, like: GraphTable, seed: int) -> NeuronUnits:
+    """As many neurons in every block and position as `like` has, drawn at random: a control."""
+    n, d_mlp = recorded_neurons(frozen)[0].value.shape
+    draw = np.random.default_rng(seed)
+    shown = like.kind == FEATURE
+    cell = like.layer[shown].astype(np.int64) * n + like.position[shown]
+    chosen = [
+        place * d_mlp + draw.choice(d_mlp, count, replace=False)
+        for place, count in zip(*np.unique(cell, return_counts=True), strict=True)
+    ]
+    numbers = torch.from_numpy(np.sort(np.concatenate(chosen)))
+    return NeuronUnits(frozen, numbers.to(frozen.recording.embedding.device))
+
+
+def recorded_neurons(frozen: FrozenModel) -> tuple[Neurons, ...]:
+    """The neurons of the recording. Raises ModelError if they were not recorded."""
+    if frozen.recording.neurons is None:
+        raise ModelError("The recording has no neurons: record with neurons=True.")
+    return frozen.recording.neurons
+
+
 def live_effects(frozen: FrozenModel, outputs: OutputTargets) -> tuple[list[Tensor], list[Tensor]]:
     """value * gradient for every neuron, with nothing frozen.
 
@@ -144,8 +173,7 @@ def live_effects(frozen: FrozenModel, outputs: OutputTargets) -> tuple[list[Tens
     another has a size though its effect may cancel). Targets with less than a tenth of the
     largest weight share one backward pass.
     """
-    neurons = frozen.recording.neurons
-    assert neurons is not None
+    neurons = recorded_neurons(frozen)
     weight = outputs.weight.to(outputs.vectors)
     strong = weight >= 0.1 * weight.max()
     vectors = weight[:, None] * outputs.vectors
@@ -170,7 +198,7 @@ def _slope(act: object, x: Tensor) -> Tensor:
 
 
 def _strongest(size: list[Tensor], k: int) -> Tensor:
-    """Flat indices (block-major, then position, then neuron) of the k largest, sorted."""
+    """The k largest neurons, numbered block by block, position by position; sorted."""
     # Block by block first: one sort over tens of millions of values would need their copies.
     candidates, offsets, offset = [], [], 0
     for block in size:

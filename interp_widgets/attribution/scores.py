@@ -62,7 +62,10 @@ def row_sums(ptr: NDArray[np.int64], values: Floats) -> Floats:
 
 
 def influence(
-    ptr: NDArray[np.int64], source: NDArray[np.int32], share: Floats, weight: Floats,
+    ptr: NDArray[np.int64],
+    source: NDArray[np.int32],
+    share: Floats,
+    weight: Floats,
     level: NDArray[np.int32],
 ) -> Floats:
     """v = sum over k >= 1 of w N^k, [node].
@@ -87,7 +90,9 @@ def influence(
     return total
 
 
-def _entries(ptr: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray, NDArray]:
+def _entries(
+    ptr: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of all entries in `rows`, and the row of each."""
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
         first, last = ptr[rows[0]], ptr[rows[-1] + 1]
@@ -115,7 +120,9 @@ def threshold_value(values: Floats, share: float) -> float:
 
 
 def prune(
-    table: GraphTable, node_influence: Floats, node_threshold: float = 0.8,
+    table: GraphTable,
+    node_influence: Floats,
+    node_threshold: float = 0.8,
     edge_threshold: float = 0.98,
 ) -> Pruning:
     """Keep the part of a graph that carries most of its influence.

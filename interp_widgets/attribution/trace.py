@@ -26,7 +26,7 @@ from torch import Tensor
 from ..dictionaries import Dictionary
 from ..models import FrozenModel, Model, PromptError
 from ..models.model import Prompt
-from .neurons import NeuronUnits
+from .neurons import random_neurons, strongest_neurons
 from .rows import EdgeRows
 from .sweep import EMBEDDING, Targets
 from .table import ERROR, FEATURE, OUTPUT, TOKEN, GraphTable, node_id
@@ -58,6 +58,8 @@ def trace(
     rank_every: int | None = None,
     max_targets: int = 10,
     min_probability: float = 0.95,
+    like: GraphTable | None = None,
+    seed: int = 0,
     offer: Offer | None = None,
     cancelled: Callable[[], None] = lambda: None,
 ) -> GraphTable:
@@ -73,6 +75,8 @@ def trace(
         rank_every: how many features join between two rankings (default max_nodes / 16, at
             least 64; smaller is a better choice of nodes and slower).
         max_targets, min_probability: for automatic targets.
+        like: a control: instead of the best units take random ones, drawn with `seed`, as many
+            in every block and position as this graph has.
         offer: called with a partial graph, the fraction done and a sentence, a few times a
             second.
         cancelled: called often; raises to stop.
@@ -88,15 +92,35 @@ def trace(
         frozen, targets, max_targets=max_targets, min_probability=min_probability
     )
     units: Units
-    if dictionary is None:
-        units = NeuronUnits(frozen, outputs, max_nodes or DEFAULT_NEURONS)
-    else:
+    if dictionary is not None:
         units = Features(frozen, dictionary)
+    elif like is not None:
+        units = random_neurons(frozen, like, seed)
+    else:
+        units = strongest_neurons(frozen, outputs, max_nodes or DEFAULT_NEURONS)
     cancelled()
+    if like is not None:
+        max_nodes = int((like.kind == FEATURE).sum())
     run = _Run(frozen, outputs, units, max_nodes, rank_every, offer, cancelled)
     run.rows_of_outputs()
-    run.rows_of_units()
+    run.rows_of_units(None if like is None else _random_units(units, like, seed))
     return run.table()
+
+
+def _random_units(units: Units, like: GraphTable, seed: int) -> Tensor:
+    """As many units in every block and position as `like` has, drawn at random."""
+    draw = np.random.default_rng(seed)
+    n = len(like.tokens)
+    shown = like.kind == FEATURE
+    wanted = np.bincount(like.layer[shown].astype(int) * n + like.position[shown])
+    cell = (units.layer * n + units.position).cpu().numpy()
+    order = draw.permutation(len(cell))
+    order = order[np.argsort(cell[order], kind="stable")]
+    have = np.bincount(cell, minlength=len(wanted))
+    rank = np.arange(len(cell)) - np.repeat(np.cumsum(have) - have, have)
+    limit = np.zeros(len(have), dtype=int)
+    limit[: len(wanted)] = wanted
+    return torch.from_numpy(np.sort(order[rank < limit[cell[order]]])).to(units.layer.device)
 
 
 class _Run:
@@ -141,23 +165,29 @@ class _Run:
         self.output_value = vectors @ frozen.recording.resid_final[-1] + targets.constant
         self._compute(targets, slice(0, k), "direct effects on the output")
 
-    def rows_of_units(self) -> None:
-        ranked = self.wanted < self.edges.n_units
+    def rows_of_units(self, chosen: Tensor | None = None) -> None:
+        """Rows of the best units within the budget, or of the ones given."""
+        if chosen is not None:
+            self._add(chosen)
+            return
+        if self.wanted == self.edges.n_units:
+            # Later blocks first, so that the picture grows from the output down.
+            self._add(torch.arange(self.edges.n_units - 1, -1, -1, device=self.bias.device))
+            return
         visited = torch.zeros(self.edges.n_units, dtype=torch.bool, device=self.bias.device)
         left = self.wanted
         while left:
-            if ranked:
-                order = torch.argsort(self._influence(), descending=True)
-                queue = order[~visited[order]][: min(self.rank_every, left)]
-            else:
-                # Later blocks first, so that the picture grows from the output down.
-                queue = torch.arange(self.edges.n_units - 1, -1, -1, device=self.bias.device)
+            order = torch.argsort(self._influence(), descending=True)
+            queue = order[~visited[order]][: min(self.rank_every, left)]
             visited[queue] = True
             left -= len(queue)
-            for batch in queue.split(self._batch()):
-                rows = slice(self.done, self.done + len(batch))
-                self.unit_of_row[rows] = batch
-                self._compute(self.units.readers(batch), rows, f"edges between {self.units.name}s")
+            self._add(queue)
+
+    def _add(self, queue: Tensor) -> None:
+        for batch in queue.split(max(16, _SWEEP_ROWS // self.frozen.n_positions)):
+            rows = slice(self.done, self.done + len(batch))
+            self.unit_of_row[rows] = batch
+            self._compute(self.units.readers(batch), rows, f"edges between {self.units.name}s")
 
     def _compute(self, targets: Targets, rows: slice, what: str) -> None:
         n_layers = self.frozen.n_layers
@@ -183,9 +213,6 @@ class _Run:
         self.sums[rows] = torch.linalg.vector_norm(self.matrix[rows], ord=1, dim=1)
         self.done = rows.stop
 
-    def _batch(self) -> int:
-        return max(16, _SWEEP_ROWS // self.frozen.n_positions)
-
     def _influence(self) -> Tensor:
         """Influence of every unit on the outputs over the rows so far, [unit]."""
         n_units = self.edges.n_units
@@ -195,7 +222,9 @@ class _Run:
         total = (weight * share[:k]) @ self.matrix[:k, :n_units].abs()
         units = self.unit_of_row[k : self.done]
         layers = self.units.layer[units]
-        first = torch.searchsorted(self.units.layer, torch.arange(self.frozen.n_layers + 1).to(layers))
+        first = torch.searchsorted(
+            self.units.layer, torch.arange(self.frozen.n_layers + 1).to(layers)
+        )
         for layer in layers.unique().flip(0).tolist():
             rows = k + (layers == layer).nonzero()[:, 0]
             # Sources of a unit lie in earlier blocks: a prefix of the columns.
@@ -254,12 +283,12 @@ class _Run:
         tokens = frozen.recording.token_ids.cpu()
         # A target that is not a token gets a number past the vocabulary, as in circuit-tracer.
         vocab = len(frozen.recording.logits)
-        output_id = [
-            i if i >= 0 else vocab + j for j, i in enumerate(outputs.token_id.tolist())
-        ]
+        output_id = [i if i >= 0 else vocab + j for j, i in enumerate(outputs.token_id.tolist())]
         blocks, places = torch.arange(n_layers), torch.arange(n)
 
-        def nodes(of_units: Tensor, of_errors: Tensor, of_tokens: Tensor, of_outputs: Tensor) -> np.ndarray:
+        def nodes(
+            of_units: Tensor, of_errors: Tensor, of_tokens: Tensor, of_outputs: Tensor
+        ) -> np.ndarray:
             parts = (of_units, of_errors, of_tokens, of_outputs)
             return torch.cat([p.double().cpu() for p in parts]).numpy()
 
@@ -280,16 +309,17 @@ class _Run:
         feature = nodes(
             u.feature[units], torch.full((n_layers * n,), -1), tokens, torch.tensor(output_id)
         ).astype(np.int32)
-        effect = getattr(u, "effect", None)
+        effect = u.effect
         value = np.full(len(kind), np.nan, dtype=np.float32)
         value[has_row] = torch.cat([u.value[units], self.output_value]).float().cpu().numpy()
         bias = np.full(len(kind), np.nan, dtype=np.float32)
         bias[has_row] = self.bias[rows].float().cpu().numpy()
-        rest = n_layers * n + n
         names = [""] * (m + n_layers * n) + list(frozen.recording.tokens) + list(outputs.names)
         ids = tuple(
             node_id(*four)
-            for four in zip(kind.tolist(), layer.tolist(), position.tolist(), feature.tolist(), strict=True)
+            for four in zip(
+                kind.tolist(), layer.tolist(), position.tolist(), feature.tolist(), strict=True
+            )
         )
         return GraphTable(
             prompt=frozen.recording.prompt,

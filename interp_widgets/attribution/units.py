@@ -38,7 +38,8 @@ class Units(Protocol):
     """What the sweep and the packaging need to know of features or neurons.
 
     layer, position, feature, activation, value: [unit], sorted by (layer, position, feature);
-    value is what incoming edges and bias add up to (a pre-activation, or a neuron's value).
+    value is what incoming edges and bias add up to (a pre-activation, or a neuron's value);
+    effect is the live gradient times activation, where it was computed.
     errors: per block [position, d_model].
     """
 
@@ -50,6 +51,7 @@ class Units(Protocol):
     feature: Tensor
     activation: Tensor
     value: Tensor
+    effect: Tensor | None
     errors: list[Tensor]
 
     def readers(self, index: Tensor) -> Targets: ...
@@ -61,14 +63,17 @@ class Units(Protocol):
     def through_mlp(self, layer: int, gradient: Tensor, position: Tensor) -> Tensor | None: ...
 
 
-def quiet_positions(name: str) -> int:
-    """How many positions at the start carry no units.
+def units_allowed(frozen: FrozenModel) -> Tensor:
+    """Where features and neurons may be nodes, [position] bool: all but the first position.
 
-    Position 0 is an attention sink with outsize activations. The instruction-tuned Gemma 3
-    models start every prompt with the same four tokens (as circuit-tracer does).
+    It is an attention sink with outsize values that are the same for every prompt. The
+    instruction-tuned Gemma 3 models start every prompt with the same four tokens (circuit-tracer
+    has the same rule).
     """
-    lower = name.lower()
-    return 4 if "gemma-3" in lower and lower.endswith("-it") else 1
+    name = frozen.model.name.lower()
+    first = 4 if "gemma-3" in name and name.endswith("-it") else 1
+    device = frozen.recording.embedding.device
+    return torch.arange(frozen.n_positions, device=device) >= first
 
 
 class Features:
@@ -76,15 +81,15 @@ class Features:
 
     name = "feature"
     error_name = "unexplained"
+    effect: Tensor | None = None
 
     def __init__(self, frozen: FrozenModel, dictionary: Dictionary) -> None:
         check_fits(dictionary, frozen.n_layers, frozen.d_model, frozen.model.name)
         self.frozen = frozen
         self.dictionary = dictionary
         self.scan = dictionary.scan
-        n, device = frozen.n_positions, frozen.recording.embedding.device
-        keep = torch.arange(n, device=device) >= quiet_positions(frozen.model.name)
-        self._keep = keep
+        device = frozen.recording.embedding.device
+        self._keep = keep = units_allowed(frozen)
         inputs = [frozen.mlp_input(i, dictionary.input_hook) for i in range(frozen.n_layers)]
         # One dictionary for all layers; a model spread over devices brings its inputs here.
         inputs = [x.to(device) for x in inputs]
@@ -94,9 +99,9 @@ class Features:
         def joined(key: str) -> Tensor:
             return torch.cat([getattr(a, key) for a in active]).to(device)
 
-        self.layer = torch.cat(
-            [torch.full((len(a.feature),), i) for i, a in enumerate(active)]
-        ).to(device)
+        self.layer = torch.cat([torch.full((len(a.feature),), i) for i, a in enumerate(active)]).to(
+            device
+        )
         self.position = joined("position")
         self.feature = joined("feature")
         self.activation = joined("activation").to(frozen.dtype)

@@ -73,22 +73,22 @@ class Anatomy:
     position_embed: str | None = None  # learned positions, added to the token embedding
     norm_offset: float = 0.0  # Gemma stores the norm weight minus one
     parallel: Callable[[Any], bool] = lambda config: False  # MLP reads the block's input
-    attention_weights: Callable[[nn.Module, Any], AttentionWeights] = None  # type: ignore[assignment]
+    attention_weights: Callable[[Any, Any], AttentionWeights] = None  # type: ignore[assignment]
 
 
-def _separate(attn: nn.Module, config: Any) -> AttentionWeights:
+def _separate(attn: Any, config: Any) -> AttentionWeights:
     v, o = attn.v_proj, attn.o_proj
     return AttentionWeights(v.weight, v.bias, o.weight, o.bias)
 
 
-def _gpt2(attn: nn.Module, config: Any) -> AttentionWeights:
+def _gpt2(attn: Any, config: Any) -> AttentionWeights:
     # Conv1D keeps [in, out]; the columns are queries, keys, values.
     d = config.hidden_size
     qkv, o = attn.c_attn, attn.c_proj
     return AttentionWeights(qkv.weight[:, 2 * d :].T, qkv.bias[2 * d :], o.weight.T, o.bias)
 
 
-def _neox(attn: nn.Module, config: Any) -> AttentionWeights:
+def _neox(attn: Any, config: Any) -> AttentionWeights:
     # Rows are grouped by head: (q, k, v) of head 0, (q, k, v) of head 1, ...
     qkv, o, heads = attn.query_key_value, attn.dense, config.num_attention_heads
     d = config.hidden_size
@@ -222,11 +222,12 @@ def mlp_weights(block: nn.Module, row: Anatomy) -> MlpWeights:
     up, b_up = linear(row.up)
     gate, b_gate = linear(row.gate)
     down, b_down = linear(row.down)
-    assert up is not None and down is not None
+    assert up is not None
+    assert down is not None
     return MlpWeights(up, b_up, gate, b_gate, down, b_down)
 
 
-def norm_parameters(norm: nn.Module, row: Anatomy) -> tuple[Tensor, Tensor | None, float, bool]:
+def norm_parameters(norm: Any, row: Anatomy) -> tuple[Tensor, Tensor | None, float, bool]:
     """(weight [d_model], bias [d_model] or None, epsilon, whether the mean is subtracted)."""
     if isinstance(norm, nn.LayerNorm):
         return norm.weight, norm.bias, norm.eps, True

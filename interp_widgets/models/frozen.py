@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from .anatomy import AttentionWeights, MlpWeights, activation_of, heads_of, mlp_weights, norm_parameters, part
+from .anatomy import (
+    AttentionWeights,
+    MlpWeights,
+    activation_of,
+    heads_of,
+    mlp_weights,
+    norm_parameters,
+    part,
+)
 from .errors import ModelError
 from .recording import Recording
 
@@ -100,7 +108,7 @@ class FrozenModel:
         pre = _norm(part(block, row.attn_norm), row, rec.resid_pre[layer])
         weights = row.attention_weights(part(block, row.attn), self.model.config)
         w_v, w_o = weights.w_v.detach().to(pre.weight), weights.w_o.detach().to(pre.weight)
-        heads, kv_heads, d_head = heads_of(self.model.hf)
+        heads, kv_heads, _ = heads_of(self.model.hf)
         group = heads // kv_heads
 
         constant = self._attention_constant(layer, w_v, w_o, weights, pre)
@@ -136,7 +144,9 @@ class FrozenModel:
         constant = per_head.reshape(self.n_positions, -1) @ w_o.T
         return constant if weights.b_o is None else constant + weights.b_o.detach().to(constant)
 
-    def read(self, layer: int, position: Tensor, vectors: Tensor, hook: str) -> tuple[Tensor, Tensor]:
+    def read(
+        self, layer: int, position: Tensor, vectors: Tensor, hook: str
+    ) -> tuple[Tensor, Tensor]:
         """Vectors [k, d_model] that read at block l's MLP input, as readers of the stream.
 
         Returns ([k, d_model] to be multiplied with the stream the MLP reads, [k] constants).
@@ -159,7 +169,9 @@ class FrozenModel:
         row = self.model.anatomy
         if output_kind(hook) == "added" or row.mlp_post_norm is None:
             return vectors
-        post = _norm(part(self._block(layer), row.mlp_post_norm), row, self.recording.mlp_raw[layer])
+        post = _norm(
+            part(self._block(layer), row.mlp_post_norm), row, self.recording.mlp_raw[layer]
+        )
         return vectors * post.weight * post.scale[position, None]
 
     def mlp_input(self, layer: int, hook: str) -> Tensor:

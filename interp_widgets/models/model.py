@@ -20,8 +20,8 @@ import nnsight
 import torch
 from torch import Tensor, nn
 
-from .cache import Progress
 from .anatomy import Anatomy, anatomy_of, dtype_for_analysis, part
+from .cache import Progress
 from .errors import ModelError, PromptError
 from .recording import Neurons, Recording
 
@@ -105,7 +105,9 @@ class Model:
         special = list(self.tokenizer.all_special_ids)
         if ids[0] not in special:
             tok = self.tokenizer
-            first = [i for i in (tok.bos_token_id, tok.pad_token_id, tok.eos_token_id) if i is not None]
+            first = [
+                i for i in (tok.bos_token_id, tok.pad_token_id, tok.eos_token_id) if i is not None
+            ]
             ids = (first + special)[:1] + list(ids)
         vocab = int(self.config.vocab_size)
         wrong = [i for i in ids if not 0 <= i < vocab]
@@ -135,7 +137,11 @@ class Model:
         if not ids or self.tokenizer.unk_token_id in ids:
             raise PromptError(f"{text!r} is not in this tokenizer's vocabulary.")
         pieces = [self.token_text(i) for i in ids]
-        hint = "" if text.startswith(" ") else f" Words inside a sentence often start with a space: try {' ' + text!r}."
+        hint = (
+            ""
+            if text.startswith(" ")
+            else f" Words inside a sentence often start with a space: try {' ' + text!r}."
+        )
         raise PromptError(
             f"{text!r} is {len(ids)} tokens in this tokenizer ({pieces}), and a target is one "
             f"token: use one of the pieces.{hint}"
@@ -218,9 +224,7 @@ class Model:
         return x.detach().to(device=self.device, dtype=self.dtype)
 
 
-def _read(
-    traced: Any, row: Anatomy, ids: Tensor, n_layers: int, neurons: bool
-) -> dict[str, Any]:
+def _read(traced: Any, row: Anatomy, ids: Tensor, n_layers: int, neurons: bool) -> dict[str, Any]:
     with traced.trace(input_ids=ids):
         out = nnsight.save(_read_sites(traced, row, n_layers, neurons))
     return out
@@ -256,7 +260,9 @@ def _read_sites(traced: Any, row: Anatomy, n_layers: int, neurons: bool) -> dict
     return {"blocks": blocks, "embedding": embedding, "resid_final": resid_final, "logits": logits}
 
 
-def _read_for_gradient(traced: Any, row: Anatomy, ids: Tensor, n_layers: int) -> tuple[list[Tensor], Tensor]:
+def _read_for_gradient(
+    traced: Any, row: Anatomy, ids: Tensor, n_layers: int
+) -> tuple[list[Tensor], Tensor]:
     with traced.trace(input_ids=ids):
         out = nnsight.save(_gradient_sites(traced, row, n_layers))
     return out
@@ -316,15 +322,17 @@ def load(
     weights = catalog.resolve(name, progress=progress)
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    options: dict[str, Any] = dict(
-        revision=weights.revision, trust_remote_code=trust_remote_code
-    )
+    options: dict[str, Any] = dict(revision=weights.revision, trust_remote_code=trust_remote_code)
     placement = {} if device_map is None else {"device_map": device_map}
     try:
         with _quiet_loading():
-            hf = AutoModelForCausalLM.from_pretrained(
-                weights.path, use_safetensors=True, dtype=dtype,
-                attn_implementation="eager", **options, **placement,
+            hf: Any = AutoModelForCausalLM.from_pretrained(
+                weights.path,
+                use_safetensors=True,
+                dtype=dtype,
+                attn_implementation="eager",
+                **options,
+                **placement,
             )
             tokenizer = AutoTokenizer.from_pretrained(weights.path, **options)
     except Exception as error:
