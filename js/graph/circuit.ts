@@ -25,7 +25,7 @@ export function circuit(store: Store): Circuit {
     }
   }
   const { selected } = store;
-  const each = Math.max(3, Math.floor((2 * PER_NODE) / Math.max(2, selected.length)));
+  const each = Math.max(1, Math.floor((2 * PER_NODE) / Math.max(2, selected.length)));
   for (const i of selected.slice(-20)) {
     for (const e of strongest(graph, i, store.kept.mask, each)) links.add(e);
   }

@@ -153,8 +153,8 @@ export class Graph {
     return `L${this.at.layer[i]}/${this.at.feature[i]}`;
   }
 
-  /** L4/117 at “las”. */
-  place(i: number): string {
+  /** L4/117 at “las”; without the code where the name is the code already. */
+  place(i: number, name = ""): string {
     const token = `“${this.token(this.at.position[i])}”`;
     switch (this.at.kind[i]) {
       case TOKEN:
@@ -166,15 +166,16 @@ export class Graph {
       case ERROR:
         return `L${this.at.layer[i]} at ${token}`;
       default:
-        return `${this.code(i)} at ${token}`;
+        return name === this.code(i) ? `at ${token}` : `${this.code(i)} at ${token}`;
     }
   }
 
   /** The short form for lists: L4 las. */
-  where(i: number): string {
+  where(i: number, name = ""): string {
     if (this.at.kind[i] === TOKEN) return "tok";
     if (this.at.kind[i] === LOGIT) return "out";
-    return `L${this.at.layer[i]} ${this.token(this.at.position[i])}`;
+    const token = this.token(this.at.position[i]);
+    return name === this.code(i) ? `at ${token}` : `L${this.at.layer[i]} ${token}`;
   }
 
   /** For screen readers and search: texas, layer 4, feature 117, at token las. */

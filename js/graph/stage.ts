@@ -12,7 +12,7 @@ import { type Circuit, circuit, hoverLinks } from "./circuit";
 import { drawAxes } from "./draw/axes";
 import type { Frame, Margins, Tag } from "./draw/frame";
 import { drawColoured, drawFaint } from "./draw/links";
-import { drawAllNodes, drawNodes, drawRing } from "./draw/nodes";
+import { clipMarks, drawAllNodes, drawNodes, drawRing } from "./draw/nodes";
 import { drawOutputs, drawTags } from "./draw/tags";
 import type { Graph } from "./graph";
 import { Grid } from "./grid";
@@ -32,8 +32,8 @@ const FADE_MS = 150;
 /** Few enough to stay calm: an even grey tells nothing. */
 const FAINT = {
   moving: 160,
-  first: { most: 900, perPixel: 1 / 750, alpha: 0.06 },
-  all: { most: 4000, perPixel: 1 / 200, alpha: 0.022 },
+  first: { most: 900, perPixel: 1 / 750, alpha: 0.05 },
+  all: { most: 4000, perPixel: 1 / 200, alpha: 0.018 },
   slice: 128,
 };
 
@@ -82,7 +82,8 @@ export class Stage {
     for (const name of ["base", "marks", "overlay"]) {
       const canvas = h("canvas", { class: `iw-canvas iw-${name}` });
       if (name !== "overlay") canvas.setAttribute("aria-hidden", "true");
-      const ctx = canvas.getContext("2d");
+      // Drawn by the processor: servers have no GPU, and Chromium's emulated one loses text.
+      const ctx = canvas.getContext("2d", { willReadFrequently: true });
       if (!ctx) throw new Error("This browser cannot draw on a canvas.");
       this.layers.push({ canvas, ctx });
       this.el.append(canvas);
@@ -186,7 +187,7 @@ export class Stage {
     }
     const { graph, order, weights } = prepared;
     const turned = this.turns(graph, weights);
-    const margins = { left: 44, right: 18, top: 30, bottom: turned ? 50 : 22 };
+    const margins = { left: 44, right: 18, top: 30, bottom: turned ? 62 : 34 };
     const width = this.width - margins.left - margins.right;
     const height = this.height - margins.top - margins.bottom;
     this.camera.resize(width, height, weights.length, graph.layers + 2);
@@ -316,11 +317,17 @@ export class Stage {
     }
     drawColoured(surface, this.frame, this.chosen.links);
     drawAllNodes(surface, this.frame, this.arrived?.nodes ?? null, Math.min(1, fade));
-    for (const i of this.store.selected) {
-      drawRing(surface, this.frame, i, i === this.store.primary ? 2 : 1.4);
-    }
+    this.drawRings(surface, this.frame);
     drawOutputs(surface, this.frame);
     drawTags(surface, this.frame);
+  }
+
+  private drawRings(surface: Surface, frame: Frame): void {
+    clipMarks(surface, frame, () => {
+      for (const i of this.store.selected) {
+        drawRing(surface, frame, i, i === this.store.primary ? 2 : 1.4);
+      }
+    });
   }
 
   private paintHover(): void {
@@ -328,22 +335,7 @@ export class Stage {
     const { frame, store, lasso } = this;
     if (!frame) return;
     const { hover } = store.state;
-    if (hover >= 0 && hover < frame.graph.n) {
-      const links = hoverLinks(frame.graph, hover, frame.kept);
-      drawColoured(surface, frame, links);
-      const ends = new Set([hover]);
-      for (const e of links) {
-        ends.add(frame.graph.at.link_source[e]);
-        ends.add(frame.graph.target[e]);
-      }
-      drawNodes(
-        surface,
-        frame,
-        [...ends].filter((i) => frame.layout.shown[i]),
-        { lit: true },
-      );
-      drawRing(surface, frame, hover, 2);
-    }
+    if (hover >= 0 && hover < frame.graph.n) this.paintHovered(surface, frame, hover);
     if (lasso) {
       const { x0, y0, x1, y1 } = lasso;
       surface.segments([x0, y0, x1, y0, x1, y0, x1, y1, x1, y1, x0, y1, x0, y1, x0, y0], {
@@ -354,6 +346,21 @@ export class Stage {
     }
   }
 
+  private paintHovered(surface: Surface, frame: Frame, hover: number): void {
+    const links = hoverLinks(frame.graph, hover, frame.kept);
+    drawColoured(surface, frame, links);
+    const ends = new Set([hover]);
+    for (const e of links) {
+      ends.add(frame.graph.at.link_source[e]);
+      ends.add(frame.graph.target[e]);
+    }
+    const shown = [...ends].filter((i) => frame.layout.shown[i]);
+    clipMarks(surface, frame, () => {
+      drawNodes(surface, frame, shown, { lit: true });
+      drawRing(surface, frame, hover, 2);
+    });
+  }
+
   /** The same drawing on another surface, for export. */
   drawOn(surface: Surface): void {
     const { frame } = this;
@@ -362,7 +369,7 @@ export class Stage {
     drawFaint(surface, frame, 0, this.budget(FAINT.first), FAINT.first.alpha);
     drawColoured(surface, frame, this.chosen.links);
     drawAllNodes(surface, frame, null, 1);
-    for (const i of this.store.selected) drawRing(surface, frame, i, 2);
+    this.drawRings(surface, frame);
     drawOutputs(surface, frame);
     drawTags(surface, frame);
   }
@@ -441,8 +448,18 @@ export class Stage {
     this.invalidate(LAYOUT);
   }
 
-  get columns(): Float32Array | null {
-    return this.current?.layout.edges ?? null;
+  /** Marks per column, for the overview. */
+  get density(): Float32Array | null {
+    const { current, prepared } = this;
+    if (!current || !prepared) return null;
+    const counts = new Float32Array(prepared.weights.length);
+    const { mask } = this.store.kept;
+    for (let i = 0; i < mask.length; i++) if (mask[i]) counts[prepared.graph.column(i)] += 1;
+    return counts;
+  }
+
+  get margins(): Margins | null {
+    return this.current?.margins ?? null;
   }
 }
 

@@ -70,7 +70,7 @@ export function placeTags(
     const name = group.nodes.length > 1 ? `${group.name} · ${group.nodes.length}` : group.name;
     wish(`group ${group.at}`, name, middle(layout, seen), "group", group === open, seen);
   }
-  const chosen = [...store.selected].reverse().slice(0, 24);
+  const chosen = [...store.selected].reverse().slice(0, 10);
   for (const i of [...chosen, ...store.pinned]) {
     if (named.has(i) || !inside(i)) continue;
     named.add(i);

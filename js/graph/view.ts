@@ -10,6 +10,7 @@ import { Help } from "./chrome/help";
 import type { MenuItem } from "./chrome/menu";
 import { Notice } from "./chrome/notice";
 import { Outline } from "./chrome/outline";
+import { Overview } from "./chrome/overview";
 import { Tooltip } from "./chrome/tooltip";
 import { Topbar } from "./chrome/topbar";
 import { download, fileName, toPng, toSvg } from "./export";
@@ -77,7 +78,14 @@ export class View {
       "aria-label",
       "Attribution graph. Arrow keys move between nodes, Enter selects, question mark explains.",
     );
-    this.stage.el.append(this.zoomButtons(), notice.line, notice.screen, this.tooltip.el);
+    const overview = new Overview(this.stage, signal);
+    this.stage.el.append(
+      this.zoomButtons(),
+      overview.el,
+      notice.line,
+      notice.screen,
+      this.tooltip.el,
+    );
     root.append(
       this.topbar.el,
       h("div", { class: "iw-body" }, this.stage.el, this.panel.el),
@@ -91,7 +99,10 @@ export class View {
     this.stage.onPending = () => {
       root.dataset.iwState = "pending";
     };
-    this.stage.onPaint = () => this.mark();
+    this.stage.onPaint = () => {
+      overview.update();
+      this.mark();
+    };
     root.addEventListener("keydown", (e) => keyboard.handle(e, e.composedPath()[0] === overlay), {
       signal,
     });
@@ -169,6 +180,11 @@ export class View {
     } else if (has("labels", "query", "names")) stage.invalidate(MARKS);
     else if (has("hover")) stage.invalidate(HOVER);
     this.mask = store.kept.mask;
+    if (has("selected")) this.tooltip.show(false);
+    if (has("selected", "query")) {
+      const chosen = store.selected.length > 0 || store.state.query.trim() !== "";
+      this.root.classList.toggle("iw-chosen", chosen);
+    }
     if (has("status", "problem", "offline")) this.mark();
   }
 
@@ -187,6 +203,8 @@ export class View {
         : status.state === "done"
           ? "empty"
           : status.state;
+    root.classList.toggle("iw-blank", !drawn || problem !== "");
+    root.dataset.iwStatus = status.state;
     root.dataset.iwNodes = String(store.kept.count);
     root.dataset.iwSelected = store.state.selected.join(" ");
   }

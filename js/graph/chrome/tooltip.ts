@@ -24,7 +24,7 @@ export class Tooltip {
       return;
     }
     this.name.textContent = graph.label(hover, labels);
-    this.place.textContent = graph.place(hover);
+    this.place.textContent = graph.place(hover, graph.label(hover, labels));
     const { activation, influence, value, kind } = graph.at;
     const facts: string[] = [];
     if (Number.isFinite(activation[hover])) facts.push(`activation ${number(activation[hover])}`);

@@ -144,6 +144,7 @@ export class Topbar {
     this.matches.textContent =
       query.trim() === "" ? "" : parsed.problem ? "?" : here + nodes.length;
     this.matches.title = parsed.problem;
+    this.search.classList.toggle("iw-counted", query.trim() !== "");
   }
 
   private showProgress(): void {

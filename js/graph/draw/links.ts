@@ -38,7 +38,7 @@ export function drawFaint(
       push(xy, frame, e);
       drawn += 1;
       // One path keeps overlaps flat; small batches let them add up like ink.
-      if (xy.length >= 64) {
+      if (xy.length >= 256) {
         surface.curves(xy, { color: theme.ink, width: 1, alpha });
         xy = [];
       }

@@ -21,7 +21,7 @@ export function drawNodes(
   const squares: number[] = [];
   for (const i of nodes) {
     const x = layout.x[i] + dx;
-    if (x < margins.left - 8 || x > width - margins.right + 8) continue;
+    if (x < margins.left - 1 || x > width - margins.right + 1) continue;
     const kind = graph.at.kind[i];
     const batch = kind === FEATURE ? circles : kind === ERROR ? diamonds : squares;
     batch.push(x, layout.y[i] + dy, layout.r[i]);
@@ -48,7 +48,6 @@ export function drawAllNodes(
   fade: number,
 ): void {
   const { layout, graph, lit, found } = frame;
-  const area = plot(frame);
   const plain: number[] = [];
   const pale: number[] = [];
   const bright: number[] = [];
@@ -59,25 +58,25 @@ export function drawAllNodes(
     else if (lit.has(i)) bright.push(i);
     else plain.push(i);
   }
-  const overlap = layout.r.length > 0 ? 8 : 0;
-  surface.clip(
-    area.x - overlap,
-    area.y - overlap,
-    area.width + 2 * overlap,
-    area.height + 2 * overlap,
-    () => {
-      drawNodes(surface, frame, plain, { lit: false, alpha: dim ? 0.35 : undefined });
-      if (pale.length > 0) drawNodes(surface, frame, pale, { lit: false, alpha: fade });
-      drawNodes(surface, frame, bright, { lit: true });
-      drawMore(surface, frame);
-      if (dim) drawFound(surface, frame);
-    },
-  );
+  clipMarks(surface, frame, () => {
+    drawNodes(surface, frame, plain, { lit: false, alpha: dim ? 0.35 : undefined });
+    if (pale.length > 0) drawNodes(surface, frame, pale, { lit: false, alpha: fade });
+    drawNodes(surface, frame, bright, { lit: true });
+    drawMore(surface, frame);
+    if (dim) drawFound(surface, frame);
+  });
+}
+
+/** The plot and a little more, so that a mark on its edge is whole. */
+export function clipMarks(surface: Surface, frame: Frame, draw: () => void): void {
+  const area = plot(frame);
+  surface.clip(area.x - 8, area.y - 8, area.width + 16, area.height + 16, draw);
 }
 
 function drawMore(surface: Surface, frame: Frame): void {
   const { layout, theme, dx, dy, scale } = frame;
   for (const more of layout.more) {
+    if (more.x + dx < frame.margins.left) continue;
     surface.text(`+${more.count}`, more.x + dx, more.y + dy + 3, {
       size: MORE_SIZE * Math.min(1.2, scale),
       color: theme.mute,

@@ -72,7 +72,7 @@ export function passageList(
   const toRow = (p: Passage): Row => ({
     node: p.node,
     name: graph.label(p.node, labels),
-    where: graph.where(p.node),
+    where: graph.where(p.node, graph.label(p.node, labels)),
     bar: amount(p) / scale,
     text: print(amount(p)),
     pale: store.kept.mask[p.node] === 0,

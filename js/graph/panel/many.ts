@@ -97,7 +97,7 @@ function members(panel: Panel, graph: Graph, nodes: readonly number[], first: nu
     .map((i) => ({
       node: i,
       name: graph.label(i, labels),
-      where: graph.where(i),
+      where: graph.where(i, graph.label(i, labels)),
       bar: null,
       text: number(Math.min(most, graph.at.influence[i])),
     }));

@@ -20,7 +20,12 @@ export function nodeView(panel: Panel, i: number): Child[] {
   const isPinned = pinned.includes(id);
   const groups = store.groups.filter((group) => group.nodes.includes(i));
   return [
-    h("div", { class: "iw-head" }, panel.name.el, h("span", { class: "iw-place" }, graph.place(i))),
+    h(
+      "div",
+      { class: "iw-head" },
+      panel.name.el,
+      h("span", { class: "iw-place" }, graph.place(i, graph.label(i, labels))),
+    ),
     h("div", { class: "iw-facts" }, facts(graph, i)),
     h(
       "div",

@@ -40,7 +40,7 @@ export function foundView(panel: Panel): Child[] {
       ? "No kept node matches. The slider may have dropped it."
       : `${plural(nodes.length, "kept node matches", "kept nodes match")}.`;
   return [
-    h("div", { class: "iw-head" }, h("span", { class: "iw-title iw-fixed" }, "found")),
+    h("div", { class: "iw-head" }, h("span", { class: "iw-title iw-fixed iw-quiet" }, "found")),
     h("div", { class: "iw-facts" }, lead),
     h(
       "div",
@@ -88,7 +88,7 @@ function influenceList(
   const rows: Row[] = nodes.map((i) => ({
     node: i,
     name: graph.label(i, labels),
-    where: graph.where(i),
+    where: graph.where(i, graph.label(i, labels)),
     bar: null,
     text: number(graph.at.influence[i]),
   }));
