@@ -121,7 +121,7 @@ def _graph(
 ) -> tuple[GraphTable, Notes]:
     ids = _all_texts(about, "ids")
     wanted = {name: (len(ids), dtype) for name, dtype in _OF_NODES.items()}
-    n_edges = len(arrays.get("source", ()))
+    n_edges = arrays["source"].size if "source" in arrays else 0
     wanted |= {name: (n_edges, dtype) for name, dtype in _OF_EDGES.items()}
     wanted["ptr"] = (len(ids) + 1, np.int64)
     if "cumulative" in arrays:
@@ -161,16 +161,26 @@ def _fault(t: GraphTable) -> str:
     for name, low, high in (
         ("source", 0, t.n_nodes - 1),
         ("kind", 0, OUTPUT),
-        ("layer", -1, t.n_layers),
         ("position", 0, len(t.tokens) - 1),
+        ("feature", -1, 2**31 - 1),
     ):
         values = getattr(t, name)
         if len(values) and (values.min() < low or values.max() > high):
             return f"{name} is outside {low} to {high}"
-    if not np.isfinite(t.weight).all() or not np.isfinite(t.target_weight).all():
+    if not 0 <= t.n_layers < 2**15:
+        return "n_layers is not a number of layers"
+    if not np.isfinite(t.weight).all():
         return "a weight is not finite"
+    if not (np.isfinite(t.target_weight) & (t.target_weight >= 0)).all():
+        return "a target weight is not a share"
     if (np.diff(t.kind.astype(np.int16)) < 0).any():
         return "its nodes are not sorted by kind"
+    least, most = (
+        np.array([0, 0, -1, t.n_layers]),
+        np.array([t.n_layers - 1] * 2 + [-1, t.n_layers]),
+    )
+    if ((t.layer < least[t.kind]) | (t.layer > most[t.kind])).any():
+        return "layer does not fit kind"
     target = np.repeat(np.arange(t.n_nodes), np.diff(t.ptr))
     if (t.level[t.source] > t.level[target]).any() or (t.source == target).any():
         return "an edge runs against the order of computation"

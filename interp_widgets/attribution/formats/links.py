@@ -123,7 +123,9 @@ def _first_fault(links: list[Any], of_id: dict[str, int]) -> GraphFileError:
                     "add the node or remove the link."
                 )
         weight = link.get("weight")
-        if not isinstance(weight, (int, float)) or not abs(weight) < LARGEST:
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+            return _no_weight(i, link)
+        if not abs(weight) < LARGEST:
             return _no_weight(i, link)
     return GraphFileError("links cannot be read: give source, target and weight each.")
 
