@@ -29,8 +29,33 @@ import numpy as np
 
 from interp_widgets.views import GraphView, wire
 
-WORDS = "texas,say a capital,city,state,names of cities,after “the”,plural,verb,country".split(",")
-TOKENS = "<bos> the capital of the state containing dal las is in the south of".split()
+WORDS = [
+    "texas",
+    "say a capital",
+    "city",
+    "state",
+    "names of cities",
+    "after “the”",
+    "plural",
+    "verb",
+    "country",
+]
+TOKENS = [
+    "<bos>",
+    "the",
+    "capital",
+    "of",
+    "the",
+    "state",
+    "containing",
+    "dal",
+    "las",
+    "is",
+    "in",
+    "the",
+    "south",
+    "of",
+]
 
 #          nodes    links  layers tokens  ready  hover p50, p95  click   (milliseconds)
 SIZES = [

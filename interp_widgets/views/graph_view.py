@@ -87,7 +87,10 @@ class GraphView(anywidget.AnyWidget):
     @t.validate("data")
     def _validate_data(self, proposal: Any) -> bytes:
         buffer = bytes(proposal["value"])
-        header = wire.read_header(buffer)
+        try:
+            header = wire.read_header(buffer)
+        except ValueError:
+            header = {}
         if buffer and header.get("format") != wire.FORMAT:
             raise t.TraitError("data must be a buffer from wire.pack, or empty.")
         self._known = set(header["ids"]) if header else None

@@ -30,6 +30,9 @@ export class Graph {
   /** Denominator of `share`: the full graph's, or what arrived so far. */
   readonly inputSum: Float32Array;
   readonly maxInfluence: number;
+  /** Row of the drawing: 0 tokens, 1 layer 0, …, layers + 1 outputs. */
+  private readonly rows: Int16Array;
+  private readonly columns: Int32Array;
   #rank: Uint32Array | null = null;
   #order: Uint32Array | null = null;
 
@@ -66,6 +69,15 @@ export class Graph {
     this.outgoing = new Uint32Array(this.links);
     const next = this.outPtr.slice();
     for (let e = 0; e < this.links; e++) this.outgoing[next[link_source[e]]++] = e;
+
+    this.rows = new Int16Array(this.n);
+    this.columns = new Int32Array(this.n);
+    const last = Math.max(0, this.tokens.length - 1);
+    for (let i = 0; i < this.n; i++) {
+      const inside = Math.min(this.layers, Math.max(1, at.layer[i] + 1));
+      this.rows[i] = kind[i] === TOKEN ? 0 : kind[i] === LOGIT ? this.layers + 1 : inside;
+      this.columns[i] = Math.min(last, Math.max(0, at.position[i]));
+    }
 
     let most = 0;
     for (let i = 0; i < this.n; i++) {
@@ -110,16 +122,12 @@ export class Graph {
     return place;
   }
 
-  /** Row of the drawing: 0 tokens, 1 layer 0, …, layers + 1 outputs. */
   row(i: number): number {
-    const kind = this.at.kind[i];
-    if (kind === TOKEN) return 0;
-    if (kind === LOGIT) return this.layers + 1;
-    return Math.min(this.layers, Math.max(1, this.at.layer[i] + 1));
+    return this.rows[i];
   }
 
   column(i: number): number {
-    return Math.min(Math.max(0, this.tokens.length - 1), Math.max(0, this.at.position[i]));
+    return this.columns[i];
   }
 
   token(position: number): string {

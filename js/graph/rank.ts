@@ -1,3 +1,5 @@
+const INFINITY_BITS = 0x7f800000;
+
 /**
  * Indices of `size` (non-negative) from largest to smallest: a radix sort on the bits of the
  * floats, which order like the numbers themselves. 200,000 values take a few milliseconds; a
@@ -10,8 +12,8 @@ export function rankDescending(size: Float32Array): Uint32Array {
   let from = new Uint32Array(n);
   let to = new Uint32Array(n);
   for (let i = 0; i < n; i++) {
-    // Not a number sorts last; descending order comes from the complement.
-    bits[i] = size[i] >= 0 ? ~bits[i] : 0xffffffff;
+    // Descending: distance below infinity. Not a number sorts last.
+    bits[i] = size[i] >= 0 ? INFINITY_BITS - bits[i] : 0xffffffff;
     from[i] = i;
   }
   const counts = new Uint32Array(65_537);

@@ -430,6 +430,14 @@ export class Stage {
     return best;
   }
 
+  /** Do these nodes all have a mark? A crowded cell hides the weak ones. */
+  shows(nodes: Iterable<number>): boolean {
+    const shown = this.current?.layout.shown;
+    if (!shown) return false;
+    for (const i of nodes) if (!shown[i]) return false;
+    return true;
+  }
+
   /** Brings a node into the frame. */
   reveal(i: number): void {
     if (!this.current || i < 0) return;

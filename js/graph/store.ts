@@ -70,6 +70,8 @@ export interface Found {
   readonly set: ReadonlySet<number>;
 }
 
+const NOTHING_KEPT: Kept = { mask: new Uint8Array(0), count: 0 };
+
 export class Store {
   state: State = INITIAL;
   onShared: (values: Partial<Shared>) => void = () => {};
@@ -195,12 +197,17 @@ export class Store {
     );
   }
 
+  private lastKept: Kept = NOTHING_KEPT;
+
   get kept(): Kept {
     const { graph, threshold } = this.state;
     const { forced } = this;
-    return this.derive("kept", [graph, threshold, forced], () =>
-      graph ? keep(graph, threshold, forced) : { mask: new Uint8Array(0), count: 0 },
-    );
+    return this.derive("kept", [graph, threshold, forced], () => {
+      const kept = graph ? keep(graph, threshold, forced) : NOTHING_KEPT;
+      // The same nodes are the same object, so that a click does not count as a new picture.
+      if (!sameMask(kept.mask, this.lastKept.mask)) this.lastKept = kept;
+      return this.lastKept;
+    });
   }
 
   get found(): Found {
@@ -213,6 +220,12 @@ export class Store {
       return { query: parsed, nodes: found, set: new Set(found) };
     });
   }
+}
+
+function sameMask(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 const EMPTY = { byInfluence: new Uint32Array(0) } as unknown as Graph;

@@ -176,7 +176,10 @@ export class View {
       this.tooltip.show(false);
     } else if (has("threshold", "groups", "pinned", "selected")) {
       // The kept set may differ; where it does not, the marks are enough.
-      stage.invalidate(store.kept.mask === this.mask ? MARKS : LAYOUT);
+      const same = store.kept.mask === this.mask && stage.shows(store.forced);
+      if (same) stage.invalidate(MARKS);
+      else if (has("threshold")) stage.move(LAYOUT);
+      else stage.invalidate(LAYOUT);
     } else if (has("labels", "query", "names")) stage.invalidate(MARKS);
     else if (has("hover")) stage.invalidate(HOVER);
     this.mask = store.kept.mask;

@@ -26,6 +26,10 @@ export class CanvasSurface implements Surface {
   }
 
   circles(xyr: readonly number[], paint: Paint): void {
+    if (xyr.length > STAMP_FROM) {
+      this.stamp("circles", xyr, paint);
+      return;
+    }
     const { ctx } = this;
     ctx.beginPath();
     for (let i = 0; i < xyr.length; i += 3) {
@@ -46,6 +50,10 @@ export class CanvasSurface implements Surface {
   }
 
   diamonds(xyr: readonly number[], paint: Paint): void {
+    if (xyr.length > STAMP_FROM) {
+      this.stamp("diamonds", xyr, paint);
+      return;
+    }
     const { ctx } = this;
     ctx.beginPath();
     for (let i = 0; i < xyr.length; i += 3) {
@@ -94,6 +102,27 @@ export class CanvasSurface implements Surface {
     ctx.restore();
   }
 
+  /**
+   * Thousands of equal marks are copied from one small picture each: a path of that many arcs
+   * costs the rasteriser ten times as much. Radii are rounded to a quarter pixel.
+   */
+  private stamp(shape: "circles" | "diamonds", xyr: readonly number[], paint: Paint): void {
+    const { ctx } = this;
+    const { a: ratio, e: dx, f: dy } = ctx.getTransform();
+    ctx.save();
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    for (let i = 0; i < xyr.length; i += 3) {
+      const r = Math.round(xyr[i + 2] * 4) / 4;
+      const sprite = spriteOf(shape, r, paint, ratio);
+      const half = sprite.width / 2;
+      // Whole device pixels: a shifted copy would blur.
+      const x = Math.round(xyr[i] * ratio + dx - half);
+      const y = Math.round(xyr[i + 1] * ratio + dy - half);
+      ctx.drawImage(sprite, x, y);
+    }
+    ctx.restore();
+  }
+
   private stroke(pen: Pen): void {
     const { ctx } = this;
     ctx.globalAlpha = pen.alpha ?? 1;
@@ -115,4 +144,33 @@ export class CanvasSurface implements Surface {
     }
     if (paint.stroke) this.stroke(paint.stroke);
   }
+}
+
+/** Numbers in a batch (three a mark) from which on marks are stamped. */
+const STAMP_FROM = 900;
+const sprites = new Map<string, HTMLCanvasElement>();
+
+function spriteOf(
+  shape: "circles" | "diamonds",
+  r: number,
+  paint: Paint,
+  ratio: number,
+): HTMLCanvasElement {
+  const { stroke } = paint;
+  const key = `${shape} ${r} ${ratio} ${paint.fill} ${paint.fillAlpha} ${stroke?.color} ${stroke?.width} ${stroke?.alpha}`;
+  let sprite = sprites.get(key);
+  if (!sprite) {
+    if (sprites.size > 500) sprites.clear();
+    sprite = document.createElement("canvas");
+    const side = 2 * Math.ceil((r + 2) * ratio);
+    sprite.width = side;
+    sprite.height = side;
+    const ctx = sprite.getContext("2d", { willReadFrequently: true });
+    if (ctx) {
+      ctx.setTransform(ratio, 0, 0, ratio, side / 2, side / 2);
+      new CanvasSurface(ctx)[shape]([0, 0, r], paint);
+    }
+    sprites.set(key, sprite);
+  }
+  return sprite;
 }
