@@ -58,10 +58,13 @@ clean: ## remove what was built, keep what was downloaded
 	rm -rf dist interp_widgets/static test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f $(RUNTIME) $(DEVELOPMENT) $(NODE)
 
+# JupyterLab starts a script of its own from inside .venv; the empty package.json keeps node from
+# reading it as a module, which our own package.json would have it do.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "interp_widgets needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv .venv
+	@echo '{}' > .venv/package.json
 
 # The front end is made by its own rule below, so pip's build hook has nothing to add.
 $(RUNTIME): pyproject.toml | $(BIN)/python
