@@ -60,14 +60,14 @@ def link_table(
         )
     if not step.all():
         count = int((step == 0).sum())
-        remarks.append(f"{count} links within a layer count in influence only in part.")
+        remarks.append(f"Links within a layer, which count in influence only in part: {count}.")
 
     key = target * n + source
     order = np.argsort(key, kind="stable")
     key, weight = key[order], weight[order]
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     if len(starts) < len(key):
-        remarks.append(f"{len(key) - len(starts)} repeated links were added to the first ones.")
+        remarks.append(f"Repeated links, added to the first ones: {len(key) - len(starts)}.")
         weight = np.add.reduceat(weight, starts)
         order, key = order[starts], key[starts]
     with np.errstate(over="ignore"):
@@ -104,8 +104,8 @@ def _give_to_errors(
             ambiguous += 1
         source[same[1:]] = error
     remarks.append(
-        f"{len(error_at)} ids stood for a feature and an error; {ambiguous} links from them "
-        "could be either's and were given to the feature."
+        f"Ids that stood for a feature and an error: {len(error_at)}; links from them that could "
+        f"be either's and were given to the feature: {ambiguous}."
     )
 
 

@@ -84,14 +84,15 @@ def read_node(node: dict[str, Any], i: int, tokens: tuple[str, ...]) -> FileNode
     if kind == OUTPUT:
         # Some writers leave token_prob at 0 and say it in the label only.
         probability = token_prob if token_prob > 0 else probability_in(clerp)
-        probability = probability if probability >= 0 else token_prob
+        probability = token_prob if math.isnan(probability) else probability
         target_weight = probability
     if "probability" in ours:
         probability = optional_number(ours["probability"])
     if "target_weight" in ours:
         target_weight = optional_number(ours["target_weight"])
-    if not target_weight >= 0:
-        target_weight = 0.0
+    # Neither can be negative, and -0.0 would not survive another reading.
+    probability = probability + 0.0 if probability >= 0 else math.nan
+    target_weight = target_weight + 0.0 if target_weight >= 0 else 0.0
     name, label = _name_and_label(ours, kind, clerp, tokens[position], token_prob)
     return FileNode(
         file_id=id,

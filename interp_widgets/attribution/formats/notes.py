@@ -76,7 +76,7 @@ def read_notes(
             labels |= dict.fromkeys(of_number.get(lenient_integer(key, -1), []), label)
     if unknown:
         some = ", ".join(list(unknown)[:3])
-        remarks.append(f"{len(unknown)} pinned or grouped ids name no node: {some}.")
+        remarks.append(f"Pinned or grouped ids that name no node: {len(unknown)} ({some}).")
     return Notes(selected, pinned, groups, labels, _threshold(params, ours, metadata))
 
 

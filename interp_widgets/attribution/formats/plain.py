@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 def shortest(values: NDArray[np.floating]) -> list[float | None]:
     """The shortest decimals that are read back as the same float32; None where not finite."""
-    single = np.asarray(values, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        single = np.asarray(values, dtype=np.float32)
     # numpy prints a float32 with just the digits it needs; as float64 those digits are printed
     # again, where a plain conversion would print the seventeen digits of its float64 neighbour.
     decimals: list[float | None] = [float(text) for text in single.astype("S32")]
