@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from edge_rows import edge_rows, off
 from plain_runs import Seen, parts, see
 from tiny_models import LAYERS, MODELS, PROMPT, dictionary, model
 from torch import Tensor
 
-from interp_widgets.attribution.neurons import NeuronUnits
-from interp_widgets.attribution.rows import EdgeRows
-from interp_widgets.attribution.sweep import Targets
+from interp_widgets.attribution.neurons import strongest_neurons
 from interp_widgets.attribution.targets import OutputTargets, output_targets
 from interp_widgets.attribution.trace import trace
 from interp_widgets.attribution.units import Features
@@ -62,29 +61,11 @@ def case(name: str, dtype: torch.dtype) -> Case:
     return Case(frozen, outputs, seen, logits[outputs.token_id] - logits.mean())
 
 
-@torch.no_grad()
 def sums(c: Case, units: Any) -> tuple[Tensor, Tensor]:
     """Incoming edges plus bias of all units, and of the output targets."""
-    frozen, k = c.frozen, len(c.outputs)
-    of_units = units.readers(torch.arange(len(units.layer)))
-    vectors, constant = frozen.read_final(c.outputs.vectors)
-    targets = Targets(
-        torch.cat([of_units.layer, torch.full((k,), LAYERS)]),
-        torch.cat([of_units.position, torch.full((k,), frozen.n_positions - 1)]),
-        torch.cat([of_units.vector, vectors]),
-        torch.cat([of_units.constant, constant + c.outputs.constant]),
-    )
-    rows = EdgeRows(frozen, units)
-    matrix = torch.zeros(len(targets), rows.n_sources, dtype=frozen.dtype)
-    bias = torch.zeros(len(targets), dtype=frozen.dtype)
-    rows.compute(targets, matrix, bias)
-    total = matrix.sum(1) + bias
+    matrix, bias = edge_rows(c.frozen, units, c.outputs)
+    total, k = matrix.sum(1) + bias, len(c.outputs)
     return total[:-k], total[-k:]
-
-
-def off(found: Tensor, expected: Tensor) -> float:
-    """The largest difference, relative to the largest value."""
-    return float((found - expected).abs().max() / expected.abs().max())
 
 
 @every_dtype
@@ -183,7 +164,7 @@ def test_edges_into_a_neuron_and_its_bias_sum_to_its_value(
     name: str, count: int, dtype: torch.dtype
 ) -> None:
     c = case(name, dtype)
-    units = NeuronUnits(c.frozen, c.outputs, count)
+    units = strongest_neurons(c.frozen, c.outputs, count)
     value = torch.stack(c.seen.neurons)[units.layer, units.position, units.feature]
     assert off(units.value, value) < TOLERANCE[dtype]
     found_value, found_logit = sums(c, units)

@@ -10,6 +10,7 @@ import functools
 
 import pytest
 import torch
+from edge_rows import edge_rows
 from plain_runs import FrozenRun, Seen, parts, see
 from tiny_models import LAYERS, MODELS, PROMPT, dictionary, model
 from torch import Tensor
@@ -40,25 +41,6 @@ def frozen_model(name: str, dtype: torch.dtype) -> tuple[FrozenModel, Seen]:
     m = model(name, dtype)
     recording = m.record(PROMPT)
     return FrozenModel(m, recording), see(m.hf, recording.token_ids)
-
-
-@torch.no_grad()
-def by_sweep(frozen: FrozenModel, units: Features) -> Tensor:
-    """Rows of all units, then of all outputs, [target, source]."""
-    outputs = output_targets(frozen)
-    of_units = units.readers(torch.arange(len(units.layer)))
-    vectors, constant = frozen.read_final(outputs.vectors)
-    k = len(vectors)
-    targets = Targets(
-        torch.cat([of_units.layer, torch.full((k,), LAYERS)]),
-        torch.cat([of_units.position, torch.full((k,), frozen.n_positions - 1)]),
-        torch.cat([of_units.vector, vectors]),
-        torch.cat([of_units.constant, constant]),
-    )
-    rows = EdgeRows(frozen, units)
-    out = torch.zeros(len(targets), rows.n_sources, dtype=frozen.dtype)
-    rows.compute(targets, out, torch.zeros(len(targets), dtype=frozen.dtype))
-    return out
 
 
 def by_autograd(
@@ -111,7 +93,8 @@ def test_every_edge_of_the_sweep_is_what_batched_autograd_gives(
     kind = "cross-layer transcoder" if "cross-layer" in which else "transcoder"
     d = dictionary(kind, "jumprelu", "skip" in which, reads, writes, dtype)
     units = Features(frozen, d)
-    found, expected = by_sweep(frozen, units), by_autograd(frozen, units, d, seen)
+    found, _ = edge_rows(frozen, units, output_targets(frozen))
+    expected = by_autograd(frozen, units, d, seen)
     assert found.shape == expected.shape
     assert (found - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
 

@@ -104,7 +104,7 @@ def hugging_face(name: str, dtype: torch.dtype = torch.float32, seed: int = 0) -
                 weight.copy_((0.0 if path.endswith("bias") else weight) + 0.3 * draw)
     hf = hf.to(dtype).eval()
     if dtype == torch.float64:
-        _norm_in_float64(hf)
+        norm_in_float64(hf)
     return hf
 
 
@@ -112,7 +112,7 @@ def model(name: str, dtype: torch.dtype = torch.float32, seed: int = 0) -> Model
     return Model(hugging_face(name, dtype, seed), tokenizer(), name=f"tiny {name}")
 
 
-def _norm_in_float64(hf: nn.Module) -> None:
+def norm_in_float64(hf: nn.Module) -> None:
     """transformers computes an RMS norm in float32 even inside a float64 model, which would
     hide every error below 1e-7."""
     for module in hf.modules():

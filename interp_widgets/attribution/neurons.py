@@ -141,7 +141,10 @@ def strongest_neurons(frozen: FrozenModel, outputs: OutputTargets, count: int) -
     """The neurons with the largest live effect on the targets."""
     signed, size = live_effects(frozen, outputs)
     keep = units_allowed(frozen)
-    return NeuronUnits(frozen, _strongest([s * keep[:, None] for s in size], count), signed)
+    # -1 where none may be: 0 would tie with silent neurons, and join once `count` covers all.
+    allowed = int(keep.sum()) * size[0].shape[1] * len(size)
+    size = [s.masked_fill(~keep[:, None], -1) for s in size]
+    return NeuronUnits(frozen, _strongest(size, min(count, allowed)), signed)
 
 
 def random_neurons(frozen: FrozenModel, like: GraphTable, seed: int) -> NeuronUnits:
