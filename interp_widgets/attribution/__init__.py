@@ -9,16 +9,19 @@ from ..dictionaries import Dictionary, check_fits
 from ..dictionaries import load as load_dictionary
 from ..models import Model
 from ..models.model import Prompt
+from . import trace as tracing
+from .errors import GraphFileError
 from .graph import Edge, Graph, Node
 from .notes import Notes
 from .scores import Pruning, Scores
 from .table import GraphTable
 from .targets import TargetLike, check_targets
-from .trace import OutOfMemory, trace
+from .trace import OutOfMemory
 
 __all__ = [
     "Edge",
     "Graph",
+    "GraphFileError",
     "GraphTable",
     "Node",
     "Notes",
@@ -26,7 +29,6 @@ __all__ = [
     "Pruning",
     "Scores",
     "attribute",
-    "trace",
 ]
 
 
@@ -73,7 +75,7 @@ def attribute(
     chosen = dictionary
 
     def work(**signals: object) -> GraphTable:
-        return trace(
+        return tracing.trace(
             model,
             prompt,
             chosen,

@@ -295,12 +295,13 @@ class Graph:
         self,
         path: str | Path | None = None,
         *,
-        slug: str = "graph",
+        slug: str | None = None,
         node_threshold: float = 0.8,
         edge_threshold: float = 0.98,
     ) -> dict[str, Any]:
         """The pruned graph as circuit-tracer and Neuronpedia read it; thresholds of 1 keep all.
 
+        slug: the graph's name in other tools; default: the one it came with, or "graph".
         Returns the document, and writes it if a path is given.
         """
         import json
@@ -311,7 +312,7 @@ class Graph:
             marked = {i for group in self.notes.groups for i in group[1:]}
             marked |= {*self.notes.pinned, *self.notes.selected}
             # What a user marked stays in the file, however weak.
-            nodes = kept.nodes | np.isin(np.array(self.table.ids), list(marked))
+            nodes = kept.nodes | np.array([id in marked for id in self.table.ids])
             edges = kept.edges
         document = documents.to_document(
             self.table,
@@ -319,11 +320,11 @@ class Graph:
             nodes,
             edges,
             self.cumulative,
-            slug=slug,
+            slug=slug or str(self.table.settings.get("slug", "graph")),
             node_threshold=node_threshold,
         )
         if path is not None:
-            Path(path).write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+            storage.write_whole(Path(path), json.dumps(document, allow_nan=False).encode())
         return document
 
     @classmethod

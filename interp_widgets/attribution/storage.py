@@ -60,7 +60,7 @@ def save(table: GraphTable, notes: Notes, path: Path) -> Path:
         "notes": plain(vars(notes)),
     }
     metadata = {"format": _FORMAT, "version": _VERSION, "graph": json.dumps(about, allow_nan=False)}
-    _replace(path, to_bytes(arrays, metadata))
+    write_whole(path, to_bytes(arrays, metadata))
     return path
 
 
@@ -80,7 +80,7 @@ def load(path: Path) -> tuple[GraphTable, Notes]:
         raise GraphFileError(f"{path.name}: {error}") from None
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Put a complete file in place of `path`."""
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:

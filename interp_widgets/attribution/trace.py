@@ -33,8 +33,10 @@ from .table import ERROR, FEATURE, OUTPUT, TOKEN, GraphTable, node_id
 from .targets import OutputTargets, TargetLike, output_targets
 from .units import Features, Units
 
-# A partial graph is offered this often, in seconds, and never for more than a fifth of the time.
+# A partial graph is offered this often, in seconds, and rarer if making one takes long: the time
+# between two offers is at least so many times what the last one took.
 _OFFER_EVERY = 0.4
+_OFFER_REST = 4
 # Rows (position, target) that ride down together; more targets go in several sweeps. Large
 # enough for fast matrix products, small enough to stay in a processor's cache.
 _SWEEP_ROWS = 8192
@@ -201,7 +203,7 @@ class _Run:
             at = "embeddings" if layer == EMBEDDING else f"layer {layer}"
             self.offer(self.table(rows.stop), part, f"{what}, {at}")
             now = time.monotonic()
-            self._next_offer = now + max(_OFFER_EVERY, 4 * (now - began))
+            self._next_offer = now + max(_OFFER_EVERY, _OFFER_REST * (now - began))
 
         self.edges.compute(
             targets,
