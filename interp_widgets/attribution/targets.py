@@ -7,7 +7,8 @@ before any logit softcap, with the token's probability as its weight in influenc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +49,8 @@ def check_targets(model: Model, wanted: TargetLike | Sequence[TargetLike] | None
                     f"A target direction has shape {list(target.shape)} and {model.name} has "
                     f"d_model = {model.d_model}: give a tensor [{model.d_model}]."
                 )
+            if not target.isfinite().all():
+                raise PromptError("A target direction is not finite: it holds NaN or infinity.")
         else:
             for token in target if isinstance(target, tuple) else (target,):
                 _token_id(model, token)
@@ -55,9 +58,12 @@ def check_targets(model: Model, wanted: TargetLike | Sequence[TargetLike] | None
 
 def listed(wanted: TargetLike | Sequence[TargetLike]) -> list[TargetLike]:
     """One target or several, as a list. A tuple is one logit difference."""
-    if isinstance(wanted, (str, int, tuple)) or (isinstance(wanted, Tensor) and wanted.ndim == 1):
-        return [wanted]
-    targets: list[TargetLike] = list(wanted)
+    if isinstance(wanted, Tensor) and not wanted.is_floating_point():
+        wanted = wanted.tolist()  # token ids, such as logits.argmax() gives
+    one = isinstance(wanted, tuple) or (isinstance(wanted, Tensor) and wanted.ndim == 1)
+    # Text, and what is no sequence at all, is one target (or refused as one).
+    one = one or isinstance(wanted, str) or not isinstance(wanted, Iterable)
+    targets: list[TargetLike] = [wanted] if one else list(wanted)  # type: ignore[arg-type, list-item]
     if not targets:
         raise PromptError("No targets were given: name at least one token, or leave targets out.")
     for target in targets:
@@ -70,7 +76,16 @@ def listed(wanted: TargetLike | Sequence[TargetLike]) -> list[TargetLike]:
 
 
 def _token_id(model: Model, token: str | int) -> int:
-    index = model.token_id(token) if isinstance(token, str) else int(token)
+    if isinstance(token, str):
+        index = model.token_id(token)
+    else:
+        try:
+            index = operator.index(token)
+        except TypeError:
+            raise PromptError(
+                f"A target is a token (text or id), a pair of tokens, or a direction (a tensor "
+                f"[d_model]), not {token!r}."
+            ) from None
     vocab = int(model.config.vocab_size)
     if not 0 <= index < vocab:
         raise PromptError(f"Target token id {index} is outside the vocabulary (0 to {vocab - 1}).")
