@@ -1,7 +1,7 @@
 /**
  * Where every node stands: token columns from left to right, layers from bottom to top.
  *
- * A column is as wide as the square root of its busiest layer asks for, counted in the whole
+ * A column's width grows with its busiest layer, slower than its count, and is counted in the whole
  * graph, so that columns stay where they are while the keep slider moves. Inside a cell the
  * strongest nodes come first; they spread on one line, then stack on several, and what does not
  * fit is told as "+38" and reached by zooming in, by search or through the lists.
@@ -69,9 +69,11 @@ export function columnWeights(graph: Graph): Float32Array {
   for (let c = 0; c < columns; c++) {
     let busiest = 1;
     for (let r = 0; r < rows; r++) busiest = Math.max(busiest, counts[r * columns + c]);
-    weights[c] = 1.5 + Math.sqrt(busiest);
+    weights[c] = 1.5 + busiest ** 0.68;
   }
-  return weights;
+  // One crowded token must not squeeze the others out of sight.
+  const mean = weights.reduce((sum, w) => sum + w, 0) / columns;
+  return weights.map((w) => Math.max(w, 0.5 * mean));
 }
 
 /** Area is influence; the scale belongs to the graph, not to what is kept of it. */

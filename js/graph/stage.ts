@@ -347,7 +347,9 @@ export class Stage {
   }
 
   private paintHovered(surface: Surface, frame: Frame, hover: number): void {
-    const links = hoverLinks(frame.graph, hover, frame.kept);
+    // The links of what is selected are drawn already, under the names.
+    const known = this.store.selected.includes(hover);
+    const links = known ? [] : hoverLinks(frame.graph, hover, frame.kept);
     drawColoured(surface, frame, links);
     const ends = new Set([hover]);
     for (const e of links) {

@@ -21,6 +21,7 @@ export class Tooltip {
     const { graph, hover, labels } = this.store.state;
     if (!on || !graph || hover < 0 || hover >= graph.n || hover === this.store.primary) {
       this.el.hidden = true;
+      for (const part of [this.name, this.place, this.facts]) part.textContent = "";
       return;
     }
     this.name.textContent = graph.label(hover, labels);

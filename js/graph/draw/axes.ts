@@ -58,7 +58,7 @@ function drawTokens(surface: Surface, frame: Frame): void {
   // Under the token marks while they show, at the frame's foot when they are panned away.
   const foot = Math.min(layout.rowY[0] + dy + 10, area.y + area.height + 2);
   let right = Number.NEGATIVE_INFINITY;
-  surface.clip(area.x - 10, 0, area.width + 20, frame.height, () => {
+  surface.clip(0, 0, area.x + area.width + 10, frame.height, () => {
     for (let t = 0; t < graph.tokens.length; t++) {
       const x = (layout.edges[t] + layout.edges[t + 1]) / 2 + dx;
       if (x < area.x - 4 || x > area.x + area.width + 4) continue;

@@ -68,7 +68,9 @@ export function passageList(
   const sorted = [...passages].sort((a, b) => Math.abs(amount(b)) - Math.abs(amount(a)));
   const largest = Math.max(1e-12, ...sorted.slice(0, 1).map((p) => Math.abs(amount(p))));
   const scale = measure === "share" ? 1 : largest;
-  const print = measure === "share" ? signed : signedNumber;
+  // Many small inputs need a third decimal to be told apart.
+  const digits = largest < 0.095 ? 3 : 2;
+  const print = (v: number) => (measure === "share" ? signed(v, digits) : signedNumber(v));
   const toRow = (p: Passage): Row => ({
     node: p.node,
     name: graph.label(p.node, labels),

@@ -85,7 +85,8 @@ function rowButton(panel: Panel, row: Row): HTMLElement {
 }
 
 function bar(value: number): HTMLElement {
-  const width = Math.min(44, Math.max(3, Math.abs(value) * 44));
+  // The square root, as for the width of links: small shares stay visible and comparable.
+  const width = Math.min(44, Math.max(2, Math.sqrt(Math.abs(value)) * 44));
   return h(
     "span",
     { class: "iw-bar", attrs: { "aria-hidden": "true" } },
