@@ -86,9 +86,9 @@ class Features:
     def __init__(self, frozen: FrozenModel, dictionary: Dictionary) -> None:
         check_fits(dictionary, frozen.n_layers, frozen.d_model, frozen.model.name)
         self.frozen = frozen
-        self.dictionary = dictionary
-        self.scan = dictionary.scan
         device = frozen.recording.embedding.device
+        self.dictionary = dictionary = dictionary.to(device, frozen.dtype)
+        self.scan = dictionary.scan
         self._keep = keep = units_allowed(frozen)
         inputs = [frozen.mlp_input(i, dictionary.input_hook) for i in range(frozen.n_layers)]
         # One dictionary for all layers; a model spread over devices brings its inputs here.
