@@ -189,15 +189,15 @@ def synthetic(
     return wire.pack(header, arrays)
 
 
-# Input is real (it goes through the browser's own queue); the page takes the time from the event's
-# own stamp to the task after the frame in which data-iw-state left "pending".
+# Input is real (it goes through the browser's own queue); the page takes the time from when it
+# hears of the event to the first task after the drawing in which data-iw-state left "pending".
 LISTEN = """
 () => {
   const root = document.querySelector(".iw-root");
   const log = (window.iwLog = []);
   let start = 0;
   for (const type of ["pointermove", "pointerup", "input"]) {
-    root.addEventListener(type, (e) => { start = e.timeStamp; }, true);
+    root.addEventListener(type, () => { start = performance.now(); }, true);
   }
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = () => { if (start) log.push(performance.now() - start); start = 0; };

@@ -69,6 +69,7 @@ export class Stage {
   private frame: Frame | null = null;
   private dirty = NOTHING;
   private request = 0;
+  private flushed = 0;
   private idle = 0;
   private moving = false;
   private rest: ReturnType<typeof setTimeout> | undefined;
@@ -129,6 +130,18 @@ export class Stage {
     this.dirty = Math.min(this.dirty, level);
     this.onPending();
     if (this.request === 0) this.request = requestAnimationFrame(() => this.paint());
+  }
+
+  /**
+   * Draws what is pending now. Browsers deliver input once a frame, just before it is drawn, so an
+   * answer to input need not wait for the next one.
+   */
+  flush(): void {
+    const now = performance.now();
+    if (this.request === 0 || now - this.flushed < 8) return;
+    this.flushed = now;
+    cancelAnimationFrame(this.request);
+    this.paint();
   }
 
   /** Pan or zoom: draw less until the hand rests. */

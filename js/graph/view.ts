@@ -106,6 +106,9 @@ export class View {
     root.addEventListener("keydown", (e) => keyboard.handle(e, e.composedPath()[0] === overlay), {
       signal,
     });
+    for (const type of ["pointermove", "pointerup", "click", "input", "keydown"]) {
+      root.addEventListener(type, () => this.stage.flush(), { signal });
+    }
     overlay.addEventListener("blur", () => store.set({ hover: -1 }), { signal });
     store.subscribe((changed) => this.react(changed));
     document.addEventListener("fullscreenchange", () => this.showFull(), { signal });
