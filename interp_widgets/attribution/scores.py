@@ -18,7 +18,6 @@ Source: Ameisen et al. 2025, Circuit Tracing; circuit-tracer 0.5, graph.py.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +53,9 @@ def normalised(ptr: NDArray[np.int64], weight: Floats) -> Floats:
     size = np.abs(weight)
     sums = row_sums(ptr, size)
     # The floor is circuit-tracer's: a row of zeros stays a row of zeros.
-    return size / np.repeat(np.maximum(sums, 1e-10), np.diff(ptr)).astype(size.dtype)
+    # Divided in place, and cast before it is repeated: these arrays are as long as the graph.
+    size /= np.repeat(np.maximum(sums, 1e-10).astype(size.dtype), np.diff(ptr))
+    return size
 
 
 def row_sums(ptr: NDArray[np.int64], values: Floats) -> Floats:
@@ -80,38 +81,29 @@ def influence(
         weight: w, [node].
         level: [node], larger is later in the network; edges run from smaller to larger.
     """
-    rows = _by_level(np.flatnonzero(np.diff(ptr)), level)
-    starts, (source, share) = _gather(ptr, rows, source, share)
-    return _flow(rows, level, starts, source, share, weight)
-
-
-def _flow(
-    rows: NDArray[np.int64],
-    level: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    source: NDArray[np.int32],
-    share: Floats,
-    weight: Floats,
-) -> Floats:
-    """`influence` over rows sorted by level; row i's entries are starts[i] to starts[i + 1]."""
-    n = len(weight)
-    total = np.zeros(n)
+    total = np.zeros(len(weight))
     out = weight.astype(np.float64)  # what each node passes on: v + w
-    counts = np.diff(starts)
-    # All rows of one level together: their influence is complete once all later levels are done.
-    cuts = np.flatnonzero(np.diff(level[rows])) + 1
-    for first, last in itertools.pairwise([0, *cuts.tolist(), len(rows)]):
-        entries = slice(starts[first], starts[last])
-        passed = np.repeat(out[rows[first:last]], counts[first:last])
-        flow = np.bincount(source[entries], share[entries] * passed, minlength=n)
+    for rows in _levels(np.flatnonzero(np.diff(ptr)), level):
+        starts, (sources, shares) = _gather(ptr, rows, source, share)
+        flow = _flow(starts, sources, shares, out[rows], len(weight))
         total += flow
         out += flow
     return total
 
 
-def _by_level(rows: NDArray[np.int64], level: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The same rows, later levels first."""
-    return rows[np.argsort(-level[rows], kind="stable")]
+def _levels(rows: NDArray[np.int64], level: NDArray[np.int32]) -> list[NDArray[np.int64]]:
+    """Rows of one level together, the latest first: their influence is complete once all later
+    levels are done."""
+    rows = rows[np.argsort(-level[rows], kind="stable")]
+    return np.split(rows, np.flatnonzero(np.diff(level[rows])) + 1) if len(rows) else []
+
+
+def _flow(
+    starts: NDArray[np.int64], source: NDArray[np.int32], share: Floats, out: Floats, n: int
+) -> Floats:
+    """What rows that pass on `out` [row] send to each of n nodes."""
+    flow = np.bincount(source, share * np.repeat(out, np.diff(starts)), minlength=n)
+    return flow.astype(np.float64, copy=False)
 
 
 def _gather(
@@ -123,8 +115,6 @@ def _gather(
     """
     starts = np.concatenate([[0], np.cumsum(ptr[rows + 1] - ptr[rows])])
     parts = [slice(*ends) for ends in zip(ptr[rows].tolist(), ptr[rows + 1].tolist(), strict=True)]
-    if not parts:
-        return starts, [array[:0] for array in arrays]
     return starts, [np.concatenate([array[part] for part in parts]) for array in arrays]
 
 
@@ -174,7 +164,7 @@ def _threshold_between(values: Floats, share: float) -> float | None:
     ordered = np.sort(np.concatenate(near))[::-1]
     running = above + np.cumsum(ordered, dtype=np.float64)
     wanted = share * total
-    if above >= wanted or not len(running) or running[-1] < wanted:
+    if not len(running) or not above < wanted <= running[-1]:
         return None
     return float(ordered[np.searchsorted(running, wanted)])
 
@@ -196,20 +186,21 @@ def prune(
     nodes = node_influence >= threshold_value(node_influence, node_threshold)
     nodes |= always
 
-    # The pruned graph: entries whose two ends are kept.
-    rows = _by_level(np.flatnonzero(nodes & (np.diff(table.ptr) > 0)), table.level)
-    whole, (source, weight) = _gather(table.ptr, rows, table.source, table.weight)
-    inside = np.flatnonzero(nodes[source])
-    source, weight = source[inside], weight[inside]
-    starts = np.searchsorted(inside, whole)
-    share = normalised(starts, weight)
-    w = table.target_weight
-    passed = _flow(rows, table.level, starts, source, share, w) + w
-    score = share * np.repeat(passed[rows].astype(share.dtype), np.diff(starts))
+    # On the pruned graph: influence from the last level down, and each level's edge scores.
+    # A level's arrays fit the processor's cache, all edges at once would not.
+    passed = table.target_weight.astype(np.float64)
+    levels = []
+    for rows in _levels(np.flatnonzero(nodes & (np.diff(table.ptr) > 0)), table.level):
+        level = _Inner.of(table, rows, nodes)
+        passed += _flow(level.starts, level.source, level.share, passed[rows], len(nodes))
+        own = passed[rows].astype(level.share.dtype)
+        levels.append((level, level.share * np.repeat(own, np.diff(level.starts))))
     # Zero scores are candidates, too, as in a dense matrix: they count only at a threshold of 1.
-    keep = np.flatnonzero(score >= threshold_value(score, edge_threshold))
+    every = _joined([score for _, score in levels])
+    least = threshold_value(every, edge_threshold)
+    kept = [level.chosen(np.flatnonzero(score >= least)) for level, score in levels]
+    source, target, entry = (_joined([part[i] for part in kept]) for i in range(3))
 
-    source, target = source[keep], np.repeat(rows, np.diff(np.searchsorted(keep, starts)))
     feature = table.kind == FEATURE
     while True:
         written = np.zeros(len(nodes), dtype=bool)
@@ -221,12 +212,45 @@ def prune(
             break
         nodes = staying
         left = np.flatnonzero(nodes[source] & nodes[target])
-        keep, source, target = keep[left], source[left], target[left]
+        source, target, entry = source[left], target[left], entry[left]
     edges = np.zeros(len(table.weight), dtype=bool)
-    # From a place among the gathered rows to the table's own.
-    kept = np.searchsorted(keep, starts)
-    edges[inside[keep] + np.repeat(table.ptr[rows] - whole[:-1], np.diff(kept))] = True
+    edges[entry] = True
     return Pruning(nodes, edges)
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """The edges of some rows whose sources are kept, row by row.
+
+    starts: [row + 1]; source, share: [edge]; entry: [edge], the place among all edges less
+    `offset` [row].
+    """
+
+    rows: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    source: NDArray[np.int32]
+    share: Floats
+    entry: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, table: GraphTable, rows: NDArray[np.int64], nodes: NDArray[np.bool_]) -> _Inner:
+        whole, (source, weight) = _gather(table.ptr, rows, table.source, table.weight)
+        inside = np.flatnonzero(nodes[source])
+        starts = np.searchsorted(inside, whole)
+        share = normalised(starts, weight[inside])
+        offset = table.ptr[rows] - whole[:-1]
+        return cls(rows, offset, starts, source[inside], share, inside)
+
+    def chosen(self, some: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Source, target and entry of some edges, given by their place in here."""
+        counts = np.diff(np.searchsorted(some, self.starts))
+        entry = self.entry[some] + np.repeat(self.offset, counts)
+        return self.source[some], np.repeat(self.rows, counts), entry
 
 
 def scores(table: GraphTable, node_influence: Floats) -> Scores:
