@@ -95,13 +95,11 @@ class Model:
         token ids outside the vocabulary.
         """
         if isinstance(prompt, str):
-            if not prompt.strip():
+            ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if prompt else []
+            if not prompt.strip() or not ids:
                 raise PromptError("The prompt is empty: give at least one word.")
-            ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
         else:
-            ids = torch.as_tensor(prompt).reshape(-1).tolist()
-            if not ids:
-                raise PromptError("The prompt has no tokens: give at least one token id.")
+            ids = _token_ids(prompt)
         special = list(self.tokenizer.all_special_ids)
         if ids[0] not in special:
             tok = self.tokenizer
@@ -222,6 +220,23 @@ class Model:
 
     def _cast(self, x: Tensor) -> Tensor:
         return x.detach().to(device=self.device, dtype=self.dtype)
+
+
+def _token_ids(prompt: Sequence[int] | Tensor) -> list[int]:
+    try:
+        ids = torch.as_tensor(prompt)
+    except (TypeError, ValueError, RuntimeError):
+        raise PromptError(
+            f"A prompt is text or a sequence of token ids, not {type(prompt).__name__} "
+            f"{str(prompt)[:60]!r}."
+        ) from None
+    if ids.numel() == 0:
+        raise PromptError("The prompt has no tokens: give at least one token id.")
+    if ids.ndim > 1 and ids.numel() != ids.shape[-1]:
+        raise PromptError(f"Token ids have shape {list(ids.shape)}: give one prompt at a time.")
+    if ids.is_floating_point():
+        raise PromptError("Token ids are whole numbers; these are not.")
+    return ids.reshape(-1).tolist()
 
 
 def _read(traced: Any, row: Anatomy, ids: Tensor, n_layers: int, neurons: bool) -> dict[str, Any]:
