@@ -73,7 +73,7 @@ export function columnWeights(graph: Graph): Float32Array {
   }
   // One crowded token must not squeeze the others out of sight.
   const mean = weights.reduce((sum, w) => sum + w, 0) / columns;
-  return weights.map((w) => Math.max(w, 0.7 * mean));
+  return weights.map((w) => Math.max(w, 0.8 * mean));
 }
 
 /** Area is influence; the scale belongs to the graph, not to what is kept of it. */

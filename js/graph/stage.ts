@@ -10,14 +10,15 @@ import { followTheme, readTheme, reducedMotion, type Theme } from "../shared/the
 import { Camera } from "./camera";
 import { type Circuit, circuit, hoverLinks } from "./circuit";
 import { drawAxes } from "./draw/axes";
-import type { Frame, Margins, Tag } from "./draw/frame";
-import { drawColoured, drawFaint } from "./draw/links";
+import type { Frame, Margins } from "./draw/frame";
+import { drawColoured } from "./draw/links";
 import { clipMarks, drawAllNodes, drawNodes, drawRing } from "./draw/nodes";
 import { drawOutputs, drawTags } from "./draw/tags";
+import { FaintLinks } from "./faint";
 import type { Graph } from "./graph";
 import { Grid } from "./grid";
-import { cellOrder, columnWeights, type Layout, layout, type More } from "./layout";
-import { overlaps } from "./place";
+import { cellOrder, columnWeights, type Layout, layout } from "./layout";
+import { type Hit, hit, neighbour, within } from "./picking";
 import type { Store } from "./store";
 import { placeTags } from "./tags";
 
@@ -29,20 +30,6 @@ export const HOVER = 3;
 const NOTHING = 4;
 
 const FADE_MS = 150;
-/** Few enough to stay calm: an even grey tells nothing. */
-const FAINT = {
-  moving: 160,
-  first: { most: 900, perPixel: 1 / 750, alpha: 0.05 },
-  all: { most: 4000, perPixel: 1 / 200, alpha: 0.018 },
-  slice: 128,
-};
-
-export type Hit =
-  | { readonly node: number }
-  | { readonly more: More }
-  | { readonly tag: Tag }
-  | null;
-
 interface Prepared {
   readonly graph: Graph;
   readonly order: Uint32Array;
@@ -58,7 +45,6 @@ export class Stage {
   onPaint: () => void = () => {};
   onPending: () => void = () => {};
   lasso: { x0: number; y0: number; x1: number; y1: number } | null = null;
-  faintDrawn = 0;
   private readonly layers: { canvas: HTMLCanvasElement; ctx: CanvasRenderingContext2D }[] = [];
   private theme: Theme | null = null;
   private width = 0;
@@ -70,7 +56,7 @@ export class Stage {
   private dirty = NOTHING;
   private request = 0;
   private flushed = 0;
-  private idle = 0;
+  private readonly faint = new FaintLinks(() => this.onPaint());
   private moving = false;
   private rest: ReturnType<typeof setTimeout> | undefined;
   private arrived: { nodes: Set<number>; since: number } | null = null;
@@ -104,7 +90,7 @@ export class Stage {
       observer.disconnect();
       cancelAnimationFrame(this.request);
       clearTimeout(this.rest);
-      this.stopIdle();
+      this.faint.stop();
     });
   }
 
@@ -277,47 +263,14 @@ export class Stage {
   }
 
   private paintBase(): void {
-    this.stopIdle();
+    this.faint.stop();
     const surface = this.surface(0, true);
     const { frame } = this;
-    this.faintDrawn = 0;
     if (!frame) return;
     drawAxes(surface, frame);
-    const first = this.moving ? FAINT.moving : this.budget(FAINT.first);
-    const { at, drawn } = drawFaint(surface, frame, 0, first, FAINT.first.alpha);
-    this.faintDrawn = drawn;
-    if (!this.moving && drawn === first) this.refine(frame, at);
-  }
-
-  private budget({ most, perPixel }: { most: number; perPixel: number }): number {
-    return Math.min(most, Math.round(this.width * this.height * perPixel));
-  }
-
-  /** Adds weaker links, paler, a slice at a time. */
-  private refine(frame: Frame, from: number): void {
-    const most = this.budget(FAINT.all);
-    let at = from;
-    const slice = (deadline?: IdleDeadline) => {
-      this.idle = 0;
-      if (this.frame?.layout !== frame.layout) return;
-      const surface = this.surface(0, false);
-      do {
-        const done = drawFaint(surface, frame, at, FAINT.slice, FAINT.all.alpha);
-        at = done.at;
-        this.faintDrawn += done.drawn;
-        if (done.drawn < FAINT.slice || this.faintDrawn >= most) {
-          this.onPaint();
-          return;
-        }
-      } while ((deadline?.timeRemaining() ?? 0) > 12);
-      this.idle = requestIdle(slice);
-    };
-    this.idle = requestIdle(slice);
-  }
-
-  private stopIdle(): void {
-    if (this.idle) cancelIdle(this.idle);
-    this.idle = 0;
+    this.faint.draw(surface, frame, this.moving, () => {
+      return this.frame?.layout === frame.layout ? this.surface(0, false) : null;
+    });
   }
 
   private paintMarks(): void {
@@ -381,7 +334,7 @@ export class Stage {
     const { frame } = this;
     if (!frame) return;
     drawAxes(surface, frame);
-    drawFaint(surface, frame, 0, this.budget(FAINT.first), FAINT.first.alpha);
+    this.faint.drawStrongest(surface, frame);
     drawColoured(surface, frame, this.chosen.links);
     drawAllNodes(surface, frame, null, 1);
     this.drawRings(surface, frame);
@@ -402,47 +355,16 @@ export class Stage {
     return { x: frame.layout.x[i] + frame.dx, y: frame.layout.y[i] + frame.dy };
   }
 
-  hit(x: number, y: number, radius = 30): Hit {
-    const { frame, current } = this;
-    if (!frame || !current) return null;
-    const point = { x: x - 1, y: y - 1, w: 2, h: 2 };
-    const tag = frame.tags.find((t) => t.style !== "plain" && overlaps(t.box, point));
-    if (tag) return { tag };
-    for (const more of current.layout.more) {
-      const box = { x: more.x + frame.dx - 2, y: more.y + frame.dy - 6, w: 26, h: 12 };
-      if (overlaps(box, point)) return { more };
-    }
-    const node = current.grid.nearest(x - frame.dx, y - frame.dy, radius);
-    return node >= 0 ? { node } : null;
+  hit(x: number, y: number): Hit {
+    return this.frame && this.current ? hit(this.frame, this.current.grid, x, y) : null;
   }
 
   within(x0: number, y0: number, x1: number, y1: number): number[] {
-    const { frame, current } = this;
-    if (!frame || !current) return [];
-    const [left, right] = [Math.min(x0, x1) - frame.dx, Math.max(x0, x1) - frame.dx];
-    const [top, bottom] = [Math.min(y0, y1) - frame.dy, Math.max(y0, y1) - frame.dy];
-    return current.grid.within(left, top, right, bottom);
+    return this.frame && this.current ? within(this.frame, this.current.grid, x0, y0, x1, y1) : [];
   }
 
-  /** The shown node to go to from `from` in a direction: near, and not far off the axis. */
   neighbour(from: number, dx: number, dy: number): number {
-    const { current } = this;
-    if (!current) return -1;
-    const { x, y, shown } = current.layout;
-    let best = -1;
-    let bestCost = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < x.length; i++) {
-      if (!shown[i] || i === from) continue;
-      const along = (x[i] - x[from]) * dx + (y[i] - y[from]) * dy;
-      const across = Math.abs((x[i] - x[from]) * dy) + Math.abs((y[i] - y[from]) * dx);
-      if (along < 2 || across > 4 * along) continue;
-      const cost = along + 2.5 * across;
-      if (cost < bestCost) {
-        bestCost = cost;
-        best = i;
-      }
-    }
-    return best;
+    return this.current ? neighbour(this.current.layout, from, dx, dy) : -1;
   }
 
   /** Do these nodes all have a mark? A crowded cell hides the weak ones. */
@@ -484,18 +406,4 @@ export class Stage {
   get margins(): Margins | null {
     return this.current?.margins ?? null;
   }
-}
-
-/** Safari has no idle callbacks. */
-const hasIdle = "requestIdleCallback" in globalThis;
-
-function requestIdle(work: (deadline?: IdleDeadline) => void): number {
-  return hasIdle
-    ? requestIdleCallback(work, { timeout: 400 })
-    : (setTimeout(work, 30) as unknown as number);
-}
-
-function cancelIdle(id: number): void {
-  if (hasIdle) cancelIdleCallback(id);
-  else clearTimeout(id);
 }

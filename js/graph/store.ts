@@ -70,12 +70,14 @@ export interface Found {
   readonly set: ReadonlySet<number>;
 }
 
+const SAME_DRAG_MS = 700;
 const NOTHING_KEPT: Kept = { mask: new Uint8Array(0), count: 0 };
 
 export class Store {
   state: State = INITIAL;
   onShared: (values: Partial<Shared>) => void = () => {};
   readonly history = new History<Undoable>(equal);
+  private slid = Number.NEGATIVE_INFINITY;
   private readonly listeners: ((changed: ReadonlySet<Key>) => void)[] = [];
   private readonly cache = new Map<string, { inputs: readonly unknown[]; value: unknown }>();
 
@@ -88,12 +90,20 @@ export class Store {
     const before = this.state;
     const changed = this.apply(patch);
     if (changed.size === 0) return;
-    if (UNDOABLE.some((key) => changed.has(key))) this.history.record(undoable(before));
+    if (UNDOABLE.some((key) => changed.has(key))) this.remember(changed, before);
     this.tell(changed);
     const shared = SHARED.filter((key) => changed.has(key));
     if (shared.length > 0) {
       this.onShared(Object.fromEntries(shared.map((key) => [key, this.state[key]])));
     }
+  }
+
+  /** One drag of the slider is one step back, however many values it passed. */
+  private remember(changed: ReadonlySet<Key>, before: State): void {
+    const now = performance.now();
+    const sliding = changed.size === 1 && changed.has("threshold");
+    if (!(sliding && now - this.slid < SAME_DRAG_MS)) this.history.record(undoable(before));
+    this.slid = sliding ? now : Number.NEGATIVE_INFINITY;
   }
 
   /** A change from Python: shown, not sent back, and undone in Python if at all. */

@@ -97,6 +97,20 @@ describe("Store", () => {
     expect(store.state.pinned).toEqual(["n1"]);
   });
 
+  it("takes one drag of the slider back in one step", () => {
+    const store = new Store();
+    store.receive({ graph });
+    for (const threshold of [0.7, 0.6, 0.5]) store.set({ threshold });
+    store.set({ pinned: ["n1"] });
+    store.set({ threshold: 0.4 });
+    store.undo();
+    expect(store.state.threshold).toBe(0.5);
+    store.undo();
+    expect(store.state.pinned).toEqual([]);
+    store.undo();
+    expect(store.state.threshold).toBe(0.8);
+  });
+
   it("sends out what the user changed, and not what Python changed", () => {
     const store = new Store();
     const sent: object[] = [];
