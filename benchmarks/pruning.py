@@ -20,8 +20,9 @@ import torch
 from cases import dense_pruning, meter, smollm2
 
 from interp_widgets import dictionaries, models
-from interp_widgets.attribution import Graph, trace
+from interp_widgets.attribution import Graph
 from interp_widgets.attribution.scores import prune
+from interp_widgets.attribution.trace import trace
 
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 NODES, GOAL = 4096, 20.0

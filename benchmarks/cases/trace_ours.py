@@ -17,8 +17,9 @@ import numpy as np
 from cases import smollm2
 from cases.meter import measured, one_thread
 from interp_widgets import dictionaries, models
-from interp_widgets.attribution import GraphTable, trace
+from interp_widgets.attribution import GraphTable
 from interp_widgets.attribution.table import FEATURE, OUTPUT
+from interp_widgets.attribution.trace import trace
 
 
 def main(job: dict[str, Any]) -> None:
