@@ -82,6 +82,7 @@ class Visit:
 def visit(browser: Browser, name: str, *, width: int = 1280, height: int = 900) -> Iterator[Visit]:
     """A fresh profile with one page; a screenshot of how it ended is always kept."""
     context = browser.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(60_000)
     visit = Visit(context)
     try:
         yield visit
@@ -99,9 +100,9 @@ def open_and_run(page: Page, server: JupyterServer, notebook: str) -> None:
     the command does nothing while the session has no kernel, so every step is awaited.
     """
     page.goto(server.page_of(notebook, workspace=uuid.uuid4().hex[:8]))
-    page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
+    page.wait_for_function("() => window.jupyterapp !== undefined")
     page.evaluate("() => window.jupyterapp.restored")
-    page.wait_for_function(f"() => {PANEL}?.sessionContext.isReady", timeout=60_000)
+    page.wait_for_function(f"() => {PANEL}?.sessionContext.isReady")
     page.evaluate(
         f"""async () => {{
           const panel = {PANEL};
@@ -110,9 +111,7 @@ def open_and_run(page: Page, server: JupyterServer, notebook: str) -> None:
           await panel.sessionContext.session.kernel.info;
         }}"""
     )
-    page.wait_for_function(
-        f"() => {PANEL}.sessionContext.session.kernel.status === 'idle'", timeout=60_000
-    )
+    page.wait_for_function(f"() => {PANEL}.sessionContext.session.kernel.status === 'idle'")
     command(page, "notebook:run-all-cells")
 
 
@@ -145,4 +144,4 @@ def run_code(page: Page, code: str) -> None:
 
 
 def await_code(page: Page) -> None:
-    page.wait_for_function("() => window.codeDone", timeout=60_000)
+    page.wait_for_function("() => window.codeDone")

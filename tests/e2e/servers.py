@@ -33,6 +33,10 @@ APPLICATIONS = {
 }
 
 
+# A kernel answers when its cell is done, and a demo's cell may load a model on a busy machine.
+LONGEST_CELL = 300
+
+
 class JupyterServer:
     """One running server; `application` is "lab" (JupyterLab) or "notebook" (Notebook 7)."""
 
@@ -159,7 +163,7 @@ class JupyterServer:
         client.load_connection_file()
         client.start_channels()
         try:
-            client.wait_for_ready(timeout=60)
+            client.wait_for_ready(timeout=LONGEST_CELL)
             yield lambda expression: _ask(client, expression)
         finally:
             client.stop_channels()
@@ -177,7 +181,7 @@ def _ask(client: BlockingKernelClient, expression: str) -> Any:
         silent=True,
         store_history=False,
         user_expressions={"answer": f"__import__('json').dumps({expression})"},
-        timeout=60,
+        timeout=LONGEST_CELL,
     )
     answer = reply["content"]["user_expressions"]["answer"]
     if answer["status"] != "ok":

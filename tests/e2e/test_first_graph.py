@@ -49,8 +49,10 @@ def test_run_all_click_group_and_read_it_in_python(
         page.screenshot(path=SCREENSHOTS / f"first-graph-{host}-selected.png")
         name_group(page, view, "give to Mary")
         until(
-            lambda: ask("{k: [n.id for n in v] for k, v in graph.groups.items()}")
-            == {"give to Mary": [first, second]},
+            lambda: (
+                ask("{k: [n.id for n in v] for k, v in graph.groups.items()}")
+                == {"give to Mary": [first, second]}
+            ),
             "the group to reach Python",
         )
         view.screenshot(path=SCREENSHOTS / f"first-graph-{host}.png")

@@ -140,4 +140,4 @@ def test_a_saved_page_needs_neither_kernel_nor_network(page: Page, tmp_path: pat
     drawn(page).wait_for()
     click_node(drawn(page), "id20")
     showing(page, "id20").wait_for()
-    drawn(page).get_by_text("name20").first.wait_for()
+    drawn(page).get_by_text("name20").filter(visible=True).first.wait_for()
