@@ -12,7 +12,7 @@ import { type Circuit, circuit, hoverLinks } from "./circuit";
 import { drawAxes } from "./draw/axes";
 import type { Frame, Margins } from "./draw/frame";
 import { drawColoured } from "./draw/links";
-import { clipMarks, drawAllNodes, drawNodes, drawRing } from "./draw/nodes";
+import { clipMarks, drawChosenNodes, drawNodes, drawPlainNodes, drawRing } from "./draw/nodes";
 import { drawOutputs, drawTags } from "./draw/tags";
 import { FaintLinks } from "./faint";
 import type { Graph } from "./graph";
@@ -56,6 +56,7 @@ export class Stage {
   private dirty = NOTHING;
   private request = 0;
   private flushed = 0;
+  private plain: { key: readonly unknown[]; picture: HTMLCanvasElement } | null = null;
   private readonly faint = new FaintLinks(() => this.onPaint());
   private moving = false;
   private rest: ReturnType<typeof setTimeout> | undefined;
@@ -207,7 +208,8 @@ export class Stage {
     let tight = 0;
     for (let t = 0; t < graph.tokens.length; t++) {
       const room = (weights[t] / total) * width - 5;
-      if (this.measure(graph.token(t), 11) > room) tight += 1;
+      // Where half a dozen letters fit, a long token is cut rather than all of them turned.
+      if (room < 46 && this.measure(graph.token(t), 11) > room) tight += 1;
     }
     return tight > graph.tokens.length * 0.2;
   }
@@ -282,10 +284,34 @@ export class Stage {
       if (fade >= 1) this.arrived = null;
     }
     drawColoured(surface, this.frame, this.chosen.links);
-    drawAllNodes(surface, this.frame, this.arrived?.nodes ?? null, Math.min(1, fade));
+    const arriving = this.arrived?.nodes ?? null;
+    if (arriving || this.moving) drawPlainNodes(surface, this.frame, arriving);
+    else this.stampPlain(this.frame);
+    drawChosenNodes(surface, this.frame, arriving, Math.min(1, fade));
     this.drawRings(surface, this.frame);
     drawOutputs(surface, this.frame);
     drawTags(surface, this.frame);
+  }
+
+  /** Plain marks change with the layout only: a click copies them from a picture. */
+  private stampPlain(frame: Frame): void {
+    const { canvas, ctx } = this.layers[1];
+    const key = [frame.layout, frame.dx, frame.dy, frame.theme, frame.found, canvas.width];
+    if (!this.plain || key.some((part, k) => part !== this.plain?.key[k])) {
+      const picture = h("canvas");
+      picture.width = canvas.width;
+      picture.height = canvas.height;
+      const inner = picture.getContext("2d", { willReadFrequently: true });
+      if (!inner) return;
+      const ratio = canvas.width / this.width;
+      inner.setTransform(ratio, 0, 0, ratio, 0, 0);
+      drawPlainNodes(new CanvasSurface(inner), frame, null);
+      this.plain = { key, picture };
+    }
+    ctx.save();
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    ctx.drawImage(this.plain.picture, 0, 0);
+    ctx.restore();
   }
 
   private drawRings(surface: Surface, frame: Frame): void {
@@ -336,7 +362,8 @@ export class Stage {
     drawAxes(surface, frame);
     this.faint.drawStrongest(surface, frame);
     drawColoured(surface, frame, this.chosen.links);
-    drawAllNodes(surface, frame, null, 1);
+    drawPlainNodes(surface, frame, null);
+    drawChosenNodes(surface, frame, null, 1);
     this.drawRings(surface, frame);
     drawOutputs(surface, frame);
     drawTags(surface, frame);

@@ -40,30 +40,37 @@ export function drawNodes(
   }
 }
 
-/** All shown nodes: plain ones first, so that what is lit lies on top. */
-export function drawAllNodes(
+/** Every shown node as if nothing were chosen; the ones just arriving are left out. */
+export function drawPlainNodes(
   surface: Surface,
   frame: Frame,
-  fading: ReadonlySet<number> | null,
+  arriving: ReadonlySet<number> | null,
+): void {
+  const { layout, graph, found } = frame;
+  const plain: number[] = [];
+  for (let i = 0; i < graph.n; i++) {
+    if (layout.shown[i] && !arriving?.has(i)) plain.push(i);
+  }
+  const alpha = found.size > 0 ? 0.35 : undefined;
+  clipMarks(surface, frame, () => {
+    drawNodes(surface, frame, plain, { lit: false, alpha });
+    drawMore(surface, frame);
+  });
+}
+
+/** On top of the plain ones: what arrives, what is lit, what was found. */
+export function drawChosenNodes(
+  surface: Surface,
+  frame: Frame,
+  arriving: ReadonlySet<number> | null,
   fade: number,
 ): void {
-  const { layout, graph, lit, found } = frame;
-  const plain: number[] = [];
-  const pale: number[] = [];
-  const bright: number[] = [];
-  const dim = found.size > 0;
-  for (let i = 0; i < graph.n; i++) {
-    if (!layout.shown[i]) continue;
-    if (fading?.has(i)) pale.push(i);
-    else if (lit.has(i)) bright.push(i);
-    else plain.push(i);
-  }
+  const { layout, lit, found } = frame;
+  const shown = (nodes: Iterable<number>) => [...nodes].filter((i) => layout.shown[i]);
   clipMarks(surface, frame, () => {
-    drawNodes(surface, frame, plain, { lit: false, alpha: dim ? 0.35 : undefined });
-    if (pale.length > 0) drawNodes(surface, frame, pale, { lit: false, alpha: fade });
-    drawNodes(surface, frame, bright, { lit: true });
-    drawMore(surface, frame);
-    if (dim) drawFound(surface, frame);
+    if (arriving) drawNodes(surface, frame, shown(arriving), { lit: false, alpha: fade });
+    drawNodes(surface, frame, shown(lit), { lit: true });
+    if (found.size > 0) drawFound(surface, frame);
   });
 }
 
