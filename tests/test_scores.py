@@ -24,7 +24,7 @@ THRESHOLDS = (0.0, 0.5, 0.8, 0.98, 1.0)
 SEEDS = range(6)
 
 
-def graph(seed: int, *, ties: bool = False, outputs: int = 3) -> GraphTable:
+def graph(seed: int, *, ties: bool = False, outputs: int = 3, crowd: int = 5) -> GraphTable:
     """A random layered graph with nodes that read nothing and nodes that nothing reads.
 
     With `ties` each row has 2, 4 or 8 edges of weight 1 or -1, and the output weights are
@@ -35,7 +35,7 @@ def graph(seed: int, *, ties: bool = False, outputs: int = 3) -> GraphTable:
         (FEATURE, layer, position, feature)
         for layer in range(LAYERS)
         for position in range(POSITIONS)
-        for feature in range(random.integers(0, 5))
+        for feature in range(random.integers(0, crowd))
     ]
     nodes += [(ERROR, layer, p, -1) for layer in range(LAYERS) for p in range(POSITIONS)]
     nodes += [(TOKEN, -1, p, 7) for p in range(POSITIONS)]
@@ -252,6 +252,67 @@ def test_cumulative_is_the_share_held_by_a_node_and_the_stronger_ones() -> None:
     values = np.random.default_rng(0).random(50)
     expected = [values[values >= value].sum() / values.sum() for value in values]
     np.testing.assert_allclose(cumulative(values), expected)
+
+
+LONG = 200_000
+
+
+def long_values(which: str) -> np.ndarray:
+    random = np.random.default_rng(0)
+    if which == "spread over many orders":
+        return random.lognormal(sigma=4, size=LONG)
+    if which == "even":
+        return random.random(LONG)
+    if which == "all equal":
+        return np.ones(LONG)
+    if which == "one outweighs all":
+        return np.concatenate([[1e12], random.random(LONG - 1)])
+    if which == "mostly zero":
+        return np.where(random.random(LONG) < 0.01, random.random(LONG), 0)
+    if which == "sorted":
+        return np.sort(random.lognormal(sigma=2, size=LONG))
+    assert which == "few distinct"
+    return random.integers(0, 4, LONG).astype(float)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "which",
+    [
+        "spread over many orders",
+        "even",
+        "all equal",
+        "one outweighs all",
+        "mostly zero",
+        "sorted",
+        "few distinct",
+    ],
+)
+def test_the_threshold_of_many_values_is_found_as_exactly_as_by_sorting(
+    which: str, dtype: type
+) -> None:
+    values = long_values(which).astype(dtype)
+    exact = values.astype(np.float64)
+    total = exact.sum()
+    for share in (0, 0.01, 0.5, 0.8, 0.98, 0.999, 1 - 1e-9, 1):
+        found = threshold_value(values, share)
+        assert found in values
+        # Down to this value the share is reached, and without it it is not yet.
+        assert exact[exact >= found].sum() >= share * total * (1 - 1e-12)
+        without = exact[exact > found].sum()
+        assert without <= share * total * (1 + 1e-12), share
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_a_graph_of_many_edges_is_pruned_like_a_small_one(ties: bool) -> None:
+    table = graph(1, ties=ties, crowd=140)
+    assert ties or table.n_edges > 70_000
+    targets = np.repeat(np.arange(table.n_nodes), np.diff(table.ptr))
+    for node_threshold in (0.8, 1.0):
+        nodes, edges = prune_literally(table, node_threshold, 0.98)
+        found = prune(table, influence_of(table), node_threshold, 0.98)
+        assert (found.nodes == nodes).all()
+        assert (found.edges == edges[targets, table.source]).all()
 
 
 def test_a_graph_of_zeros_has_no_shares_and_no_division_by_zero() -> None:
