@@ -56,6 +56,11 @@ class Job(Generic[T]):
         self.progress, self.message = progress, message
         self._on_change()
 
+    @property
+    def result(self) -> T | None:
+        """The result if it is there; never waits, so that `on_change` may ask."""
+        return self._result if self.state == "done" else None
+
     def wait(self, timeout: float | None = None) -> T:
         """The result. Raises what the work raised, Cancelled, or TimeoutError."""
         if not self._finished.wait(timeout):

@@ -94,12 +94,29 @@ class Graph:
             graph.__dict__.pop("influence", None)
             return graph._table
 
-        graph._job = Job(work, graph._changed)
+        def changed() -> None:
+            graph._changed()
+            if graph._job and graph._job.state == "done":
+                graph._start_control()
+
+        graph._job = Job(work, changed)
         graph._job.start()
         return graph
 
+    def _start_control(self) -> None:
+        """The scores of one random graph, behind the complete one: the view shows them beside."""
+        if not self._has_control():
+            return
+
+        def work(job: Job[Scores]) -> Scores:
+            return self._random_score(seed=0, cancelled=job.check)
+
+        self._control = Job(work, self._changed)
+        self._control.start()
+
     _prompt = ""
     _trace: Callable[..., GraphTable] | None = None
+    _control: Job[Scores] | None = None
 
     # --- while it computes -------------------------------------------------------------------
 
@@ -125,8 +142,9 @@ class Graph:
 
     def cancel(self) -> None:
         """Stop computing. The edges computed so far stay in `so_far` and in the view."""
-        if self._job:
-            self._job.cancel()
+        for job in (self._job, self._control):
+            if job:
+                job.cancel()
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever there is more of the graph, from the computing thread."""
@@ -168,26 +186,39 @@ class Graph:
         """Replacement and completeness: how much of the model the graph explains."""
         return scores(self.table, self.influence)
 
-    def random_scores(self, samples: int = 3, seed: int = 0) -> list[Scores]:
-        """The control for `scores`: graphs of as many random units in every layer and position.
+    @property
+    def control(self) -> Scores | None:
+        """`scores` of one graph of as many random units in every layer and position.
 
-        Runs the model once per sample. Raises ValueError for a graph from a file, which has no
-        model, and where all active features are in the graph, so that none could be drawn.
+        Computed in the background after the graph; None until it is there, and where there is
+        none (a graph from a file, or of all active features).
+        """
+        return self._control.result if self._control else None
+
+    def random_scores(self, samples: int = 3, seed: int = 0) -> list[Scores]:
+        """The control for `scores` on several samples; runs the model once for each.
+
+        Raises ValueError for a graph from a file, which has no model, and where all active
+        features are in the graph, so that none could be drawn.
         """
         if self._trace is None:
             raise ValueError("A graph from a file has no model to draw random units from.")
-        table, out = self.table, []
-        if (
-            table.settings["max_nodes"] == table.settings["units_active"]
-            and table.unit == "feature"
-        ):
+        if not self._has_control():
             raise ValueError("All active features are in this graph: give max_nodes to compare.")
-        for i in range(samples):
-            drawn = self._trace(like=table, seed=seed + i)
-            share = normalised(drawn.ptr, drawn.weight)
-            flow = influence(drawn.ptr, drawn.source, share, drawn.target_weight, drawn.level)
-            out.append(scores(drawn, flow))
-        return out
+        return [self._random_score(seed + i) for i in range(samples)]
+
+    def _has_control(self) -> bool:
+        if self._trace is None or self._table is None:
+            return False
+        settings = self._table.settings
+        return self._table.unit == "neuron" or settings["max_nodes"] < settings["units_active"]
+
+    def _random_score(self, seed: int, **signals: Any) -> Scores:
+        assert self._trace is not None
+        drawn = self._trace(like=self._table, seed=seed, **signals)
+        share = normalised(drawn.ptr, drawn.weight)
+        flow = influence(drawn.ptr, drawn.source, share, drawn.target_weight, drawn.level)
+        return scores(drawn, flow)
 
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruning:
         """Which nodes and edges carry these shares of the influence."""

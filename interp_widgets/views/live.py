@@ -7,12 +7,13 @@ the buffer is sent again a few times a second, at most as often as it can be pac
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ..attribution.graph import Graph
-from ..attribution.scores import cumulative, influence, normalised, row_sums, scores
+from ..attribution.scores import Scores, cumulative, influence, normalised, row_sums, scores
 from ..attribution.table import ERROR, GraphTable
 from .graph_view import GraphView
 from .wire import pack
@@ -31,12 +32,14 @@ def show(graph: Graph) -> GraphView:
         **({name: getattr(notes, name) for name in _SHARED} if table is not None else {}),
     )
     view.on_cancel = graph.cancel
-    sent = {"table": table}
+    sent: tuple[GraphTable | None, Scores | None] = (table, None)
 
     def changed() -> None:
-        if graph.so_far is not None and graph.so_far is not sent["table"]:
-            sent["table"] = graph.so_far
-            view.data = pack_table(graph.so_far)
+        nonlocal sent
+        table, control = graph.so_far, graph.control
+        if table is not None and (table, control) != sent:
+            sent = (table, control)
+            view.data = pack_table(table, control)
         view.status = _status(graph)
 
     def noted(change: Any) -> None:
@@ -53,8 +56,13 @@ def _status(graph: Graph) -> dict[str, Any]:
     return {"state": graph.state, "progress": progress, "message": message}
 
 
-def pack_table(table: GraphTable, max_links: int = MAX_LINKS) -> bytes:
-    """The buffer for a table (see docs/how-it-works/graph-on-the-wire.md)."""
+def pack_table(
+    table: GraphTable, control: Scores | None = None, max_links: int = MAX_LINKS
+) -> bytes:
+    """The buffer for a table (see docs/how-it-works/graph-on-the-wire.md).
+
+    control: the scores of a random graph, to be shown beside this one's.
+    """
     size = np.abs(table.weight)
     flow = influence(
         table.ptr,
@@ -79,7 +87,8 @@ def pack_table(table: GraphTable, max_links: int = MAX_LINKS) -> bytes:
         "ids": list(table.ids),
         "names": list(table.names),
         "links_total": table.n_edges,
-        "scores": {"replacement": summary.replacement, "completeness": summary.completeness},
+        "scores": asdict(summary),
+        "controls": None if control is None else asdict(control),
     }
     arrays = {
         "kind": table.kind,

@@ -58,7 +58,7 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
 
     Args:
         header: `prompt`, `tokens`, `n_layers` and `ids` are needed; `names`, `unit`,
-            `error_name`, `weight_name`, `links_total` and `scores` have defaults. The counts
+            `error_name`, `weight_name`, `links_total`, `scores` and `controls` have defaults. The counts
             and the section table are written here.
         arrays: by section name. `kind`, `layer` and `position` are needed; links default to none.
             Rows are sorted by descending absolute weight here if they are not yet.
@@ -99,6 +99,7 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
         "links": links,
         "links_total": int(header.get("links_total", links)),
         "scores": _scores(header.get("scores")),
+        "controls": _scores(header.get("controls")),
         "ids": ids,
         "names": names,
     }

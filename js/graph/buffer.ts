@@ -22,6 +22,8 @@ export interface Header {
   readonly links: number;
   readonly links_total: number;
   readonly scores: Readonly<Record<string, number | null>> | null;
+  /** The same scores for as many random units in every layer and position. */
+  readonly controls: Readonly<Record<string, number | null>> | null;
   readonly ids: readonly string[];
   readonly names: readonly string[];
   readonly sections: Readonly<Record<string, Section>>;

@@ -1,7 +1,6 @@
 /**
  * Three canvases on top of each other: lines and faint links, marks and names, hover. Each is
- * redrawn only when what it shows has changed, at most once a frame; faint links beyond the first
- * few hundred are added in idle slices.
+ * redrawn only when what it shows has changed, at most once a frame.
  */
 import { CanvasSurface } from "../shared/canvas-surface";
 import { h } from "../shared/dom";
@@ -11,10 +10,9 @@ import { Camera } from "./camera";
 import { type Circuit, circuit, hoverLinks } from "./circuit";
 import { drawAxes } from "./draw/axes";
 import type { Frame, Margins } from "./draw/frame";
-import { drawColoured } from "./draw/links";
+import { drawColoured, drawFaint } from "./draw/links";
 import { clipMarks, drawChosenNodes, drawNodes, drawPlainNodes, drawRing } from "./draw/nodes";
 import { drawOutputs, drawTags } from "./draw/tags";
-import { FaintLinks } from "./faint";
 import type { Graph } from "./graph";
 import { Grid } from "./grid";
 import { cellOrder, columnWeights, type Layout, layout } from "./layout";
@@ -57,7 +55,6 @@ export class Stage {
   private request = 0;
   private flushed = 0;
   private plain: { key: readonly unknown[]; picture: HTMLCanvasElement } | null = null;
-  private readonly faint = new FaintLinks(() => this.onPaint());
   private moving = false;
   private rest: ReturnType<typeof setTimeout> | undefined;
   private arrived: { nodes: Set<number>; since: number } | null = null;
@@ -91,7 +88,6 @@ export class Stage {
       observer.disconnect();
       cancelAnimationFrame(this.request);
       clearTimeout(this.rest);
-      this.faint.stop();
     });
   }
 
@@ -265,14 +261,11 @@ export class Stage {
   }
 
   private paintBase(): void {
-    this.faint.stop();
     const surface = this.surface(0, true);
     const { frame } = this;
     if (!frame) return;
     drawAxes(surface, frame);
-    this.faint.draw(surface, frame, this.moving, () => {
-      return this.frame?.layout === frame.layout ? this.surface(0, false) : null;
-    });
+    drawFaint(surface, frame);
   }
 
   private paintMarks(): void {
@@ -360,7 +353,7 @@ export class Stage {
     const { frame } = this;
     if (!frame) return;
     drawAxes(surface, frame);
-    this.faint.drawStrongest(surface, frame);
+    drawFaint(surface, frame);
     drawColoured(surface, frame, this.chosen.links);
     drawPlainNodes(surface, frame, null);
     drawChosenNodes(surface, frame, null, 1);

@@ -51,6 +51,7 @@ export function pack(kind: readonly number[], spec: Spec = {}): Uint8Array {
     links: flat.length,
     links_total: flat.length,
     scores: null,
+    controls: null,
     ids: kind.map((_, i) => `n${i}`),
     names: kind.map(() => ""),
     ...spec.header,

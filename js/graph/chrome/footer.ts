@@ -47,11 +47,12 @@ export class Footer {
         h(
           "span",
           { title: "The strongest links are here; sums count all of them" },
-          `showing ${count(graph.links)} of ${count(graph.header.links_total)} links`,
+          `strongest ${count(graph.links)} of ${count(graph.header.links_total)} links`,
         ),
       );
     }
     const completeness = graph?.header.scores?.completeness;
+    const control = graph?.header.controls?.completeness;
     if (typeof completeness === "number") {
       parts.push(
         h(
@@ -61,6 +62,7 @@ export class Footer {
               "Completeness: how much of the nodes' inputs comes from features and tokens rather than errors",
           },
           `explained ${percent(completeness)} of inputs`,
+          typeof control === "number" && ` (random ${graph?.header.unit}s ${percent(control)})`,
         ),
       );
     }

@@ -13,39 +13,24 @@ function push(xy: number[], frame: Frame, link: number): void {
   xy.push(layout.x[s] + dx, layout.y[s] + dy, layout.x[t] + dx, layout.y[t] + dy);
 }
 
-/**
- * Strongest kept links from place `from` of the rank on, until `limit` are drawn.
- * Returns the place to go on from.
- */
-export function drawFaint(
-  surface: Surface,
-  frame: Frame,
-  from: number,
-  limit: number,
-  alpha: number,
-): { at: number; drawn: number } {
+/** Links at rest: few enough to follow one with the eye, more where there is more room. */
+const AT_REST = { most: 400, perPixel: 1 / 1500, alpha: 0.055 };
+
+/** The strongest kept links, as one path: overlaps stay as pale as a single line. */
+export function drawFaint(surface: Surface, frame: Frame): void {
   const { graph, kept, theme } = frame;
   const { rank, target } = graph;
   const { link_source } = graph.at;
   const area = plot(frame);
-  let at = from;
-  let drawn = 0;
+  const limit = Math.min(AT_REST.most, Math.round(area.width * area.height * AT_REST.perPixel));
+  const xy: number[] = [];
+  for (let at = 0; at < rank.length && xy.length < 4 * limit; at++) {
+    const e = rank[at];
+    if (kept[link_source[e]] && kept[target[e]]) push(xy, frame, e);
+  }
   surface.clip(area.x, area.y, area.width, area.height, () => {
-    let xy: number[] = [];
-    for (; at < rank.length && drawn < limit; at++) {
-      const e = rank[at];
-      if (!kept[link_source[e]] || !kept[target[e]]) continue;
-      push(xy, frame, e);
-      drawn += 1;
-      // One path keeps overlaps flat; small batches let them add up like ink.
-      if (xy.length >= 256) {
-        surface.curves(xy, { color: theme.ink, width: 1, alpha });
-        xy = [];
-      }
-    }
-    if (xy.length > 0) surface.curves(xy, { color: theme.ink, width: 1, alpha });
+    surface.curves(xy, { color: theme.ink, width: 1, alpha: AT_REST.alpha });
   });
-  return { at, drawn };
 }
 
 /** Links in colour, weak ones first; lowering ones dashed, so that colour is not the only sign. */

@@ -96,17 +96,27 @@ function influenceList(
 }
 
 function scores(graph: Graph): Child[] {
-  const entries = Object.entries(graph.header.scores ?? {}).filter(([, v]) => v !== null);
+  const { header } = graph;
+  const entries = Object.entries(header.scores ?? {}).filter(([, v]) => v !== null);
   if (entries.length === 0) return [];
+  const unit = `${header.unit}s`;
   return [
-    h("h4", {}, "scores"),
+    h("h4", {}, "scores", header.controls && h("small", {}, ` beside as many random ${unit}`)),
     h(
       "dl",
       { class: "iw-scores" },
-      ...entries.flatMap(([name, value]) => [
-        h("dt", { title: SCORES[name] ?? "" }, name.replaceAll("_", " ")),
-        h("dd", {}, percent(value ?? Number.NaN)),
-      ]),
+      ...entries.flatMap(([name, value]) => {
+        const control = header.controls?.[name];
+        return [
+          h("dt", { title: SCORES[name] ?? "" }, name.replaceAll("_", " ")),
+          h(
+            "dd",
+            {},
+            percent(value ?? Number.NaN),
+            typeof control === "number" && h("small", {}, ` random ${percent(control)}`),
+          ),
+        ];
+      }),
     ),
   ];
 }
