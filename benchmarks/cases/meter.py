@@ -40,8 +40,8 @@ class Cost:
 def measured(products: bool = False) -> Iterator[Cost]:
     """Measure the body; the numbers are in what is yielded once it has ended.
 
-    products: time every matrix product, too. It costs a little time of its own, so take the
-    other numbers from a run without.
+    products: time every matrix product, too. That costs time outside the products, so take the
+        other numbers from a run without.
     """
     cost = Cost()
     clock = _Products()

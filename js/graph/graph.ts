@@ -178,12 +178,12 @@ export class Graph {
     }
   }
 
-  /** The short form for lists: L4 las. */
+  /** The short form for lists: L4 las; at “las” where the name is the code already. */
   where(i: number, name = ""): string {
     if (this.at.kind[i] === TOKEN) return "tok";
     if (this.at.kind[i] === LOGIT) return "out";
     const token = this.token(this.at.position[i]);
-    return name === this.code(i) ? `at ${token}` : `L${this.at.layer[i]} ${token}`;
+    return name === this.code(i) ? `at “${token}”` : `L${this.at.layer[i]} ${token}`;
   }
 
   /** For screen readers and search: texas, layer 4, feature 117, at token las. */
