@@ -157,7 +157,9 @@ class Model:
         """
         ids = self.tokenize(prompt)
         with self.lock, torch.no_grad():
-            seen = _read(self._traced, self.anatomy, ids[None], self.n_layers, neurons)
+            seen = _read(
+                self._traced, self.anatomy, ids[None].to(self.device), self.n_layers, neurons
+            )
         recording = self._recording(prompt, ids, seen)
         _check_finite(recording, self.name)
         return recording
@@ -174,7 +176,9 @@ class Model:
         Returns: per target, per block, a tensor [position, d_mlp].
         """
         with self.lock, torch.enable_grad():
-            values, final = _read_for_gradient(self._traced, self.anatomy, ids[None], self.n_layers)
+            values, final = _read_for_gradient(
+                self._traced, self.anatomy, ids[None].to(self.device), self.n_layers
+            )
             out = []
             for k, vector in enumerate(vectors):
                 metric = final[0, -1] @ vector.to(final)
