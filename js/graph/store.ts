@@ -138,6 +138,12 @@ export class Store {
       if (!equal(this.state[key], patch[key])) changed.add(key);
     }
     if (changed.size > 0) this.state = { ...this.state, ...patch };
+    // What the slider takes away can no longer be pointed at.
+    const { hover } = this.state;
+    if (hover >= 0 && !this.kept.mask[hover]) {
+      this.state = { ...this.state, hover: -1, frozen: false };
+      changed.add("hover").add("frozen");
+    }
     return changed;
   }
 
