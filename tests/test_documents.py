@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -663,7 +662,7 @@ def test_the_graph_object_writes_and_reads_files(tmp_path: pathlib.Path) -> None
     assert Graph.from_json(graph.to_json(node_threshold=0.5)).notes.pinned == ["1_4_1", "E_55_1"]
 
 
-def test_five_thousand_nodes_and_200_thousand_links_take_a_moment() -> None:
+def test_five_thousand_nodes_and_200_thousand_links_survive() -> None:
     random = np.random.default_rng(0)
     n, m = 5000, 200_000
     layer = np.sort(random.integers(0, 40, n)).astype(np.int16)
@@ -681,15 +680,6 @@ def test_five_thousand_nodes_and_200_thousand_links_take_a_moment() -> None:
         (key % n).astype(np.int32), random.standard_normal(len(key)).astype(np.float32),
     )  # fmt: skip
     assert table.n_edges == m
-    # CPU time, and the best of three: a busy machine is not a slow program.
-    for _ in range(3):
-        start = time.process_time()
-        document = to_document(table, Notes(), None, None, floats, slug="s", node_threshold=0.8)
-        text = json.dumps(document)
-        middle = time.process_time()
-        read, _ = from_document(text)
-        end = time.process_time()
-        if quick := middle - start < 2 and end - middle < 1.5:
-            break
-    assert quick
+    document = to_document(table, Notes(), None, None, floats, slug="s", node_threshold=0.8)
+    read, _ = from_document(json.dumps(document))
     assert differences(table, replace(read, settings={}, cumulative=None)) == []
