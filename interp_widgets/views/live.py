@@ -7,6 +7,7 @@ the buffer is sent again a few times a second, at most as often as it can be pac
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict
 from typing import Any
 
@@ -34,13 +35,17 @@ def show(graph: Graph) -> GraphView:
     view.on_cancel = graph.cancel
     sent: tuple[GraphTable | None, Scores | None] = (table, None)
 
+    # Called from the computing thread, and once from here: one buffer at a time.
+    lock = threading.Lock()
+
     def changed() -> None:
         nonlocal sent
-        table, control = graph.so_far, graph.control
-        if table is not None and (table, control) != sent:
-            sent = (table, control)
-            view.data = pack_table(table, control)
-        view.status = _status(graph)
+        with lock:
+            table, control = graph.so_far, graph.control
+            if table is not None and (table, control) != sent:
+                sent = (table, control)
+                view.data = pack_table(table, control)
+            view.status = _status(graph)
 
     def noted(change: Any) -> None:
         setattr(notes, change["name"], change["new"])
