@@ -38,8 +38,12 @@ def main() -> None:
     table, influence = graph.table, graph.influence
     prune(table, influence)
     print(meter.machine() + ", one thread", "", sep="\n")
-    print(f"{table.n_nodes:,} nodes, {table.n_edges:,} edges; goal: under {GOAL:.0f} ms", "", sep="\n")
-    print("| node threshold | nodes kept | edges kept | ours, ms | dense, ms | nodes, edges apart |")
+    print(
+        f"{table.n_nodes:,} nodes, {table.n_edges:,} edges; goal: under {GOAL:.0f} ms", "", sep="\n"
+    )
+    print(
+        "| node threshold | nodes kept | edges kept | ours, ms | dense, ms | nodes, edges apart |"
+    )
     print("|---|---|---|---|---|---|")
     matrix = None if args.ours else torch.from_numpy(graph.adjacency())
     for threshold in THRESHOLDS:
