@@ -106,7 +106,8 @@ export function placeTags(
     }
     return sum;
   };
-  const bounds = { x: area.x - 34, y: area.y - 4, w: area.w + 44, h: area.h + 4 };
+  // The axis on the left has names of its own.
+  const bounds = { x: area.x - 2, y: area.y - 4, w: area.w + 12, h: area.h + 4 };
   const placed = place(
     wishes.map((w) => w.wanted),
     bounds,

@@ -37,11 +37,13 @@ def test_run_all_click_group_and_read_it_in_python(
     open_and_run(page, server, DEMO.name)
     with server.kernel(DEMO.name) as ask:
         until(lambda: ask("'graph' in globals()"), "the graph's cell to run", deadline=120)
-        view = drawn(page).first
+        view = page.locator(".iw-root").first
         view.wait_for(timeout=60_000)
         # The last cell writes the files, so all cells have run without an error.
         until((server.root / "first-graph.safetensors").exists, "the last cell", deadline=240)
         assert ask("graph.state") == "done"
+        until(lambda: ask("graph.control is not None"), "the random graph beside", deadline=120)
+        page.locator(".iw-root[data-iw-state='drawn'] >> text=random neurons").first.wait_for()
         assert ask("len(graph.pinned)") == 5
         assert page.locator(".jp-RenderedText[data-mime-type*='stderr'] >> text=Error").count() == 0
 
@@ -53,11 +55,11 @@ def test_run_all_click_group_and_read_it_in_python(
         modified_click(view, second)
         until(lambda: ask("[n.id for n in graph.selected]") == [first, second], "the second click")
         page.screenshot(path=SCREENSHOTS / f"first-graph-{host}-selected.png")
-        name_group(page, view, "give to Mary")
+        name_group(page, view, "little words")
         until(
             lambda: (
                 ask("{k: [n.id for n in v] for k, v in graph.groups.items()}")
-                == {"give to Mary": [first, second]}
+                == {"little words": [first, second]}
             ),
             "the group to reach Python",
         )
