@@ -192,3 +192,17 @@ def _write_record(folder: Path, origin: Origin) -> None:
         "files": {file.name: file.stat().st_size for file in sorted(folder.iterdir())},
     }
     (folder / "origin.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Without transformers' own progress bars, which would interleave with ours."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ import gguf
 import numpy as np
 import torch
 
-from .cache import Origin, Progress, build_once, check_room
+from .cache import Origin, Progress, build_once, check_room, without_bars
 from .errors import ModelError
 
 DIGIT_BY_DIGIT = {
@@ -87,7 +85,7 @@ def convert(file: Path, folder: Path, report: Progress) -> tuple[str, tuple[str,
         # Otherwise weights may stay packed, to be multiplied by a kernel fetched from the hub.
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     try:
-        with _without_bars():
+        with without_bars():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 file.parent, dtype="float32", output_loading_info=True, **options
             )
@@ -116,7 +114,7 @@ def convert(file: Path, folder: Path, report: Progress) -> tuple[str, tuple[str,
         if hasattr(hf.config, leftover):
             delattr(hf.config, leftover)
     dtype = _smallest_exact(hf, header)
-    with _without_bars():
+    with without_bars():
         hf.to(dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     _forget_how_it_was_loaded(folder / "tokenizer_config.json")
@@ -239,20 +237,6 @@ def _forget_how_it_was_loaded(config: Path) -> None:
     for key in ("local_files_only", "is_local", "gguf_file"):
         content.pop(key, None)
     config.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Without transformers' own progress bars, which would interleave with ours."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,8 +11,7 @@ source and runs it in a greenlet.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from .anatomy import Anatomy, anatomy_of, dtype_for_analysis, part
-from .cache import Progress
+from .cache import Progress, without_bars
 from .errors import ModelError, PromptError
 from .recording import Neurons, Recording
 
@@ -344,7 +343,7 @@ def load(
     options: dict[str, Any] = dict(revision=weights.revision, trust_remote_code=trust_remote_code)
     placement = {} if device_map is None else {"device_map": device_map}
     try:
-        with _quiet_loading():
+        with without_bars():
             hf: Any = AutoModelForCausalLM.from_pretrained(
                 weights.path,
                 use_safetensors=True,
@@ -359,17 +358,3 @@ def load(
     if device_map is None:
         hf = hf.to(device)
     return Model(hf, tokenizer, name=weights.name, origin=str(weights.origin))
-
-
-@contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Weights on disk load in a second: transformers' bar for it is noise in a notebook."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
