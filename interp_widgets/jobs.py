@@ -74,7 +74,8 @@ class Job(Generic[T]):
             self._result = self._work(self)
             self.state, self.progress, self.message = "done", 1.0, ""
         except Cancelled as error:
-            self.state, self.error, self.message = "cancelled", error, "Cancelled."
+            self.state, self.error = "cancelled", error
+            self.message = "Cancelled: this is what was found so far."
         except BaseException as error:  # the thread ends here: `wait` raises it where it is read
             self.state, self.error = "failed", error
             self.message = _sentence(error)

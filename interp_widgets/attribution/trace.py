@@ -236,17 +236,25 @@ class _Run:
         return total
 
     def table(self, n_rows: int | None = None) -> GraphTable:
-        """The graph over the units whose rows exist (or are being computed)."""
+        """The graph with the rows that exist or are being computed.
+
+        Its nodes are the units with rows, or all of them where all will have one: then nothing
+        moves while the edges arrive.
+        """
         n_rows = n_rows or self.done
         k, n_units = self.n_outputs, self.edges.n_units
-        units, by_unit = torch.sort(self.unit_of_row[k:n_rows])
-        n_rest = self.edges.n_sources - n_units
+        row_of_unit = torch.full_like(self.units.layer, -1)
+        row_of_unit[self.unit_of_row[k:n_rows]] = torch.arange(k, n_rows).to(row_of_unit)
+        units = torch.arange(n_units).to(row_of_unit)
+        if self.wanted < n_units:
+            units = units[row_of_unit >= 0]
+        rows = row_of_unit[units]
         columns = torch.cat([units, torch.arange(n_units, self.edges.n_sources).to(units)])
-        rows = torch.cat([k + by_unit, torch.arange(k).to(by_unit)])
-        n = len(units) + n_rest + k
+        n = len(columns) + k
         has_row = np.zeros(n, dtype=bool)
-        has_row[: len(units)] = True
+        has_row[: len(units)] = (rows >= 0).cpu().numpy()
         has_row[n - k :] = True
+        rows = torch.cat([rows[rows >= 0], torch.arange(k).to(rows)])
         counts, sources, weights = np.zeros(n, dtype=np.int64), [], []
         hidden = np.full(n, np.nan, dtype=np.float32)
         places = np.flatnonzero(has_row)
@@ -312,8 +320,8 @@ class _Run:
             u.feature[units], torch.full((n_layers * n,), -1), tokens, torch.tensor(output_id)
         ).astype(np.int32)
         effect = u.effect
-        value = np.full(len(kind), np.nan, dtype=np.float32)
-        value[has_row] = torch.cat([u.value[units], self.output_value]).float().cpu().numpy()
+        value = nodes(u.value[units], unknown(n_layers * n), unknown(n), self.output_value)
+        value = np.where(has_row, value, np.nan).astype(np.float32)
         bias = np.full(len(kind), np.nan, dtype=np.float32)
         bias[has_row] = self.bias[rows].float().cpu().numpy()
         names = [""] * (m + n_layers * n) + list(frozen.recording.tokens) + list(outputs.names)

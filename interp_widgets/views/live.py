@@ -25,15 +25,10 @@ _SHARED = ("selected", "pinned", "groups", "labels", "threshold")
 
 def show(graph: Graph) -> GraphView:
     """The view of a graph, filled now and whenever the graph changes."""
-    table = graph.so_far
     notes = graph.notes
-    view = GraphView(
-        pack_table(table) if table is not None else b"",
-        status=_status(graph),
-        **({name: getattr(notes, name) for name in _SHARED} if table is not None else {}),
-    )
+    view = GraphView(status=_status(graph))
     view.on_cancel = graph.cancel
-    sent: tuple[GraphTable | None, Scores | None] = (table, None)
+    sent: tuple[object, ...] = ()
 
     # Called from the computing thread, and once from here: one buffer at a time.
     lock = threading.Lock()
@@ -42,17 +37,21 @@ def show(graph: Graph) -> GraphView:
         nonlocal sent
         with lock:
             table, control = graph.so_far, graph.control
-            if table is not None and (table, control) != sent:
-                sent = (table, control)
-                view.data = pack_table(table, control)
+            now = (table, control, graph.state)
+            if table is not None and now != sent:
+                sent = now
+                view.data = pack_table(table, control, complete=graph.state == "done")
             view.status = _status(graph)
 
     def noted(change: Any) -> None:
         setattr(notes, change["name"], change["new"])
 
-    view.observe(noted, names=list(_SHARED))
     graph.on_change(changed)
-    changed()  # the graph may have moved on between packing and listening
+    changed()
+    if graph.so_far is not None:  # what came with a file
+        for name in _SHARED:
+            setattr(view, name, getattr(notes, name))
+    view.observe(noted, names=list(_SHARED))
     return view
 
 
@@ -62,11 +61,16 @@ def _status(graph: Graph) -> dict[str, Any]:
 
 
 def pack_table(
-    table: GraphTable, control: Scores | None = None, max_links: int = MAX_LINKS
+    table: GraphTable,
+    control: Scores | None = None,
+    *,
+    complete: bool = True,
+    max_links: int = MAX_LINKS,
 ) -> bytes:
     """The buffer for a table (see docs/how-it-works/graph-on-the-wire.md).
 
     control: the scores of a random graph, to be shown beside this one's.
+    complete: scores of a part of a graph would mislead, so they are left out.
     """
     size = np.abs(table.weight)
     flow = influence(
@@ -79,7 +83,6 @@ def pack_table(
     strongest = cumulative(flow)
     if table.cumulative is not None:
         strongest = np.where(np.isnan(table.cumulative), strongest, table.cumulative)
-    summary = scores(table, flow)
     from_errors = size * (table.kind[table.source] == ERROR)
     ptr, source, weight = _strongest_links(table, size, max_links)
     header = {
@@ -92,7 +95,7 @@ def pack_table(
         "ids": list(table.ids),
         "names": list(table.names),
         "links_total": table.n_edges,
-        "scores": asdict(summary),
+        "scores": asdict(scores(table, flow)) if complete else None,
         "controls": None if control is None else asdict(control),
     }
     arrays = {

@@ -1,6 +1,5 @@
 /** States other than a finished graph: what is going on, in a sentence, and a way on. */
 import { button, type Child, h } from "../../shared/dom";
-import { percent } from "../../shared/format";
 import type { Store } from "../store";
 
 export class Notice {
@@ -51,7 +50,7 @@ export class Notice {
     if (offline) return "No kernel behind this view: run its cell again.";
     switch (status.state) {
       case "computing":
-        return `${status.message || "Computing"} ${percent(status.progress)}`;
+        return `${status.message || "Computing"} ${Math.round(100 * status.progress)}%`;
       case "cancelled":
         return status.message || "Cancelled: this is what was found so far.";
       case "failed":
@@ -85,7 +84,7 @@ export class Notice {
       case "computing":
         return say(
           status.message || "Computing the graph",
-          `${percent(status.progress)} done. The first nodes appear as soon as they are known.`,
+          `${Math.round(100 * status.progress)}% done. The first nodes appear as soon as they are known.`,
           h(
             "div",
             {
