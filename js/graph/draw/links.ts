@@ -16,7 +16,10 @@ function push(xy: number[], frame: Frame, link: number): void {
 /** Links at rest: few enough to follow one with the eye, more where there is more room. */
 const AT_REST = { most: 400, perPixel: 1 / 1500, alpha: 0.055 };
 
-/** The strongest kept links, as one path: overlaps stay as pale as a single line. */
+/**
+ * The strongest kept links. Folded nodes share a place, so many of their links share a curve:
+ * drawn once, or they would add up to the darkest line in the picture.
+ */
 export function drawFaint(surface: Surface, frame: Frame): void {
   const { graph, kept, theme } = frame;
   const { rank, target } = graph;
@@ -24,9 +27,14 @@ export function drawFaint(surface: Surface, frame: Frame): void {
   const area = plot(frame);
   const limit = Math.min(AT_REST.most, Math.round(area.width * area.height * AT_REST.perPixel));
   const xy: number[] = [];
-  for (let at = 0; at < rank.length && xy.length < 4 * limit; at++) {
+  const drawn = new Set<string>();
+  for (let at = 0; at < rank.length && drawn.size < limit; at++) {
     const e = rank[at];
-    if (kept[link_source[e]] && kept[target[e]]) push(xy, frame, e);
+    if (!kept[link_source[e]] || !kept[target[e]]) continue;
+    push(xy, frame, e);
+    const curve = xy.slice(-4).map(Math.round).join();
+    if (drawn.has(curve)) xy.length -= 4;
+    drawn.add(curve);
   }
   surface.clip(area.x, area.y, area.width, area.height, () => {
     surface.curves(xy, { color: theme.ink, width: 1, alpha: AT_REST.alpha });
