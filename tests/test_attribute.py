@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from tiny_models import CONTEXT, PROMPT, dictionary, model
 
+import interp_widgets.attribution.memory as memory
 import interp_widgets.attribution.trace as tracing
 from interp_widgets.attribution import Graph, OutOfMemory, attribute
 from interp_widgets.attribution.table import FEATURE, GraphTable
@@ -182,7 +183,7 @@ def test_damaged_weights_fail_in_the_view_with_a_sentence() -> None:
 def test_a_graph_that_would_not_fit_is_refused_before_it_is_allocated(
     llama: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracing, "free_memory", lambda device: 10_000)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 10_000)
     graph = attribute(llama, PROMPT, max_nodes=100)
     with pytest.raises(OutOfMemory, match=r"needs about .* GB; .* GB are free"):
         graph.wait(60)

@@ -26,8 +26,9 @@ from tiny_models import (
     tokenizer,
 )
 
-from interp_widgets.attribution import trace as trace_module
-from interp_widgets.attribution.trace import OutOfMemory, trace
+from interp_widgets.attribution import OutOfMemory, memory
+from interp_widgets.attribution.rows import EdgeRows
+from interp_widgets.attribution.trace import trace
 from interp_widgets.models import Model, ModelError, PromptError, Recording, load
 from interp_widgets.models.anatomy import FAMILIES
 
@@ -424,15 +425,15 @@ def test_a_graph_that_would_not_fit_is_refused_with_a_size_that_fits(
     whole = trace(m, PROMPT, d)
     n_units = int((whole.kind == 0).sum())
     n_sources = n_units + (LAYERS + 1) * len(whole.tokens)
-    sweep = 4 * m.d_model * trace_module._SWEEP_ROWS * 4
+    sweep = 4 * m.d_model * memory.SWEEP_ROWS * 4
     free = int((sweep + 0.5 * n_units * n_sources * 12) / 0.9)
-    monkeypatch.setattr(trace_module, "free_memory", lambda device: free)
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
 
     def computed(*args: Any, **options: Any) -> None:
         raise AssertionError("the graph was begun")
 
     with monkeypatch.context() as before_anything:
-        before_anything.setattr(trace_module.EdgeRows, "compute", computed)
+        before_anything.setattr(EdgeRows, "compute", computed)
         with pytest.raises(OutOfMemory) as refused:
             trace(m, PROMPT, d)
     advice = re.search(r"try max_nodes=(\d+)", str(refused.value))
@@ -446,7 +447,7 @@ def test_a_graph_that_would_not_fit_is_refused_with_a_size_that_fits(
 def test_where_no_graph_would_fit_a_shorter_prompt_is_advised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trace_module, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
     with pytest.raises(OutOfMemory, match="use a shorter prompt"):
         trace(model("llama grouped"), PROMPT, dictionary())
 

@@ -11,12 +11,13 @@ from ..models import Model
 from ..models.model import Prompt
 from . import trace as tracing
 from .errors import GraphFileError
-from .graph import Edge, Graph, Node
+from .graph import Graph
+from .memory import OutOfMemory
+from .node import Edge, Node
 from .notes import Notes
 from .scores import Pruning, Scores
 from .table import GraphTable
 from .targets import TargetLike, check_targets
-from .trace import OutOfMemory
 
 __all__ = [
     "Edge",

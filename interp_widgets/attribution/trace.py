@@ -19,13 +19,13 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from ..dictionaries import Dictionary
 from ..models import FrozenModel, Model, PromptError
 from ..models.model import Prompt
+from .memory import SWEEP_ROWS, check_memory
 from .neurons import random_neurons, strongest_neurons
 from .rows import EdgeRows
 from .sweep import EMBEDDING, Targets
@@ -37,16 +37,9 @@ from .units import Features, Units
 # between two offers is at least so many times what the last one took.
 _OFFER_EVERY = 0.4
 _OFFER_REST = 4
-# Rows (position, target) that ride down together; more targets go in several sweeps. Large
-# enough for fast matrix products, small enough to stay in a processor's cache.
-_SWEEP_ROWS = 8192
 DEFAULT_NEURONS = 1000
 
 Offer = Callable[[GraphTable, float, str], None]
-
-
-class OutOfMemory(MemoryError):
-    """A graph that would not fit, told before the computation starts."""
 
 
 @torch.no_grad()
@@ -144,7 +137,7 @@ class _Run:
         self.wanted = min(max_nodes or self.edges.n_units, self.edges.n_units)
         self.rank_every = rank_every or max(64, self.wanted // 16)
         self.n_outputs = len(outputs)
-        _check_memory(self.edges, self.wanted, self.n_outputs)
+        check_memory(self.edges, self.wanted, self.n_outputs)
         device, dtype = frozen.recording.embedding.device, frozen.dtype
         n_rows = self.n_outputs + self.wanted
         self.matrix = torch.zeros(n_rows, self.edges.n_sources, dtype=dtype, device=device)
@@ -186,7 +179,7 @@ class _Run:
             self._add(queue)
 
     def _add(self, queue: Tensor) -> None:
-        for batch in queue.split(max(16, _SWEEP_ROWS // self.frozen.n_positions)):
+        for batch in queue.split(max(16, SWEEP_ROWS // self.frozen.n_positions)):
             rows = slice(self.done, self.done + len(batch))
             self.unit_of_row[rows] = batch
             self._compute(self.units.readers(batch), rows, f"edges between {self.units.name}s")
@@ -374,29 +367,3 @@ class _Run:
                 "rank_every": int(self.rank_every),
             },
         )
-
-
-def _check_memory(edges: EdgeRows, wanted: int, n_outputs: int) -> None:
-    """Raises OutOfMemory, with what would fit, before anything large is allocated."""
-    frozen = edges.frozen
-    size = torch.finfo(frozen.dtype).bits // 8
-    n_sources, n_rest = edges.n_sources, edges.n_sources - edges.n_units
-    # A row of the matrix, the same row's share of the packed graph, and one sweep's buffers.
-    sweep = 4 * frozen.d_model * max(_SWEEP_ROWS, 16 * frozen.n_positions) * size
-    need = (wanted + n_outputs) * (n_sources * size + (wanted + n_rest) * 8) + sweep
-    free = free_memory(frozen.recording.embedding.device)
-    if need <= 0.9 * free:
-        return
-    fits = int((0.9 * free - sweep) // (n_sources * (size + 8))) - n_outputs
-    advice = f"try max_nodes={fits}" if fits >= 16 else "use a shorter prompt"
-    raise OutOfMemory(
-        f"This graph ({wanted} {edges.units.name}s, {edges.n_sources} sources) needs about "
-        f"{need / 2**30:.1f} GB; {free / 2**30:.1f} GB are free: {advice}."
-    )
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that can be allocated on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
