@@ -23,7 +23,7 @@ from ..models import FrozenModel, ModelError, Neurons
 from .sweep import Targets
 from .table import FEATURE, GraphTable
 from .targets import OutputTargets
-from .units import Writes, starts, units_allowed
+from .units import Writes, readers, starts, units_allowed
 
 _READS, _WRITES = "mlp.hook_in", "mlp.hook_out"
 
@@ -66,18 +66,7 @@ class NeuronUnits:
         return out
 
     def readers(self, index: Tensor) -> Targets:
-        vectors = torch.empty(
-            len(index), self.frozen.d_model, dtype=self.frozen.dtype, device=self.layer.device
-        )
-        constants = vectors.new_empty(len(index))
-        layers = self.layer[index]
-        for layer in layers.unique().tolist():
-            here = (layers == layer).nonzero()[:, 0]
-            position, j = self.position[index[here]], self.feature[index[here]]
-            rows, constant = self._linearised(layer, position, j)
-            read, from_norm = self.frozen.read(layer, position, rows, _READS)
-            vectors[here], constants[here] = read, constant + from_norm
-        return Targets(layers, self.position[index], vectors, constants)
+        return readers(self, index, _READS, self._linearised)
 
     def writes(self, layer: int) -> Writes:
         return self._writes[layer]

@@ -10,6 +10,7 @@ shown is a remainder. Either way, at every block and position
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +44,7 @@ class Units(Protocol):
     errors: per block [position, d_model].
     """
 
+    frozen: FrozenModel
     name: str
     error_name: str
     scan: str
@@ -110,21 +112,11 @@ class Features:
         self.errors = [self._error(i) for i in range(frozen.n_layers)]
 
     def readers(self, index: Tensor) -> Targets:
-        vectors = torch.empty(
-            len(index), self.frozen.d_model, dtype=self.frozen.dtype, device=self.layer.device
-        )
-        constants = vectors.new_empty(len(index))
-        layers = self.layer[index]
-        for layer in layers.unique().tolist():
-            here = (layers == layer).nonzero()[:, 0]
-            features = self.feature[index[here]]
-            rows = self.dictionary.encoder(layer, features).to(vectors)
-            read, constant = self.frozen.read(
-                layer, self.position[index[here]], rows, self.dictionary.input_hook
-            )
-            vectors[here] = read
-            constants[here] = constant + self.dictionary.encoder_bias(layer, features).to(constant)
-        return Targets(layers, self.position[index], vectors, constants)
+        def rows(layer: int, position: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:
+            encoder = self.dictionary.encoder(layer, feature)
+            return encoder, self.dictionary.encoder_bias(layer, feature)
+
+        return readers(self, index, self.dictionary.input_hook, rows)
 
     def writes(self, layer: int) -> Writes:
         return self._writes[layer]
@@ -181,6 +173,34 @@ class Features:
         rest = frozen.write(layer, everywhere, rest, self.dictionary.output_hook)
         rest = rest.index_add(0, self.position[writes.unit], writes.vectors, alpha=-1)
         return rest * self._keep[:, None]
+
+
+def readers(
+    units: Units,
+    index: Tensor,
+    hook: str,
+    rows: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> Targets:
+    """What units read from the stream, block by block.
+
+    Args:
+        units: with the linear model they live in.
+        index: [target], which units.
+        hook: where they read.
+        rows: (layer, position [k], feature [k]) -> what they multiply with there
+            [k, d_model], and their constants [k].
+    """
+    frozen = units.frozen
+    vectors = units.activation.new_empty(len(index), frozen.d_model)
+    constants = units.activation.new_empty(len(index))
+    layers, positions = units.layer[index], units.position[index]
+    for layer in layers.unique().tolist():
+        here = (layers == layer).nonzero()[:, 0]
+        position = positions[here]
+        read, constant = rows(layer, position, units.feature[index[here]])
+        vectors[here], from_norm = frozen.read(layer, position, read.to(vectors), hook)
+        constants[here] = constant.to(constants) + from_norm
+    return Targets(layers, positions, vectors, constants)
 
 
 def starts(position: Tensor, n: int) -> list[int]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
 from .errors import ModelError
@@ -59,10 +60,6 @@ def cache_folder() -> Path:
     """`$INTERP_WIDGETS_CACHE`, else this platform's folder for caches."""
     if chosen := os.environ.get("INTERP_WIDGETS_CACHE"):
         return Path(chosen).expanduser().absolute()
-    try:
-        from platformdirs import user_cache_path
-    except ImportError:
-        return Path.home() / ".cache" / "interp_widgets"
     return user_cache_path("interp_widgets", appauthor=False)
 
 
