@@ -18,7 +18,7 @@ from interp_widgets.attribution.table import FEATURE, GraphTable
 from interp_widgets.attribution.trace import trace
 from interp_widgets.dictionaries import DictionaryError, save
 from interp_widgets.jobs import Cancelled
-from interp_widgets.models import Model, ModelError, PromptError
+from interp_widgets.models import FrozenModel, Model, ModelError, PromptError
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +178,15 @@ def test_damaged_weights_fail_in_the_view_with_a_sentence() -> None:
         graph.wait(60)
     assert graph.state == "failed"
     assert "block 1 (MLP)" in graph.view.status["message"]
+
+
+def test_quantised_weights_are_refused_with_a_sentence() -> None:
+    packed = model("llama grouped")
+    recording = packed.record(PROMPT)
+    value = packed.hf.model.layers[0].self_attn.v_proj
+    value.weight = torch.nn.Parameter(value.weight.to(torch.int8), requires_grad=False)
+    with pytest.raises(ModelError, match=r"quantised weights \(torch.int8\)"):
+        FrozenModel(packed, recording)
 
 
 def test_a_graph_that_would_not_fit_is_refused_before_it_is_allocated(

@@ -97,10 +97,22 @@ class FrozenModel:
         self.dtype = model.dtype
         self.parallel = model.anatomy.parallel(model.config)
         row = model.anatomy
+        self._refuse_packed_weights()
         table = part(model.hf, row.position_embed).weight if row.position_embed else None
         self.position_embedding: Tensor | None = (
             None if table is None else table[: self.n_positions].detach().to(recording.embedding)
         )
+
+    def _refuse_packed_weights(self) -> None:
+        row, block = self.model.anatomy, self._block(0)
+        weights = row.attention_weights(part(block, row.attn), self.model.config)
+        for weight in (weights.w_v, weights.w_o, mlp_weights(block, row).down):
+            if not weight.is_floating_point():
+                raise ModelError(
+                    f"{self.model.name} holds quantised weights ({weight.dtype}), and the linear "
+                    f"model needs the matrices themselves: load it without quantisation, for "
+                    f"instance with dtype=torch.bfloat16."
+                )
 
     def attention(self, layer: int) -> FrozenAttention:
         """Block l's attention."""
