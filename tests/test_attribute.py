@@ -288,3 +288,9 @@ def test_threads_of_one_model_take_turns(llama: Model) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_the_control_waits_for_the_graph(llama: Model) -> None:
+    with llama.lock:
+        graph = attribute(llama, PROMPT, max_nodes=20)
+    assert len(graph.random_scores(samples=1)) == 1

@@ -14,7 +14,15 @@ from ..jobs import Job
 from . import documents, storage
 from .node import Edge, Node
 from .notes import Notes
-from .scores import Pruning, Scores, cumulative, influence, normalised, prune, row_sums, scores
+from .scores import (
+    Pruning,
+    Scores,
+    cumulative_influence,
+    node_influence,
+    prune,
+    row_sums,
+    scores,
+)
 from .table import FEATURE, KIND_NAMES, OUTPUT, TOKEN, GraphTable
 
 if TYPE_CHECKING:
@@ -25,8 +33,8 @@ class Graph:
     """An attribution graph.
 
     As the last line of a cell it shows itself and fills while it computes. Everything that
-    needs the complete graph waits for it; what a user did in the view (`selected`, `pinned`,
-    `groups`, `labels`) can be read at any time.
+    needs the complete graph waits for it, `selected` and its like too, because they describe
+    nodes; the ids alone, in `notes` and `view`, can be read at any time.
 
     Made by `interp_widgets.attribute`, `Graph.load` or `Graph.from_json`.
     """
@@ -49,7 +57,6 @@ class Graph:
                 job.report(progress, message)
 
             graph._table = trace(offer=offer, cancelled=job.check)
-            graph.__dict__.pop("influence", None)
             return graph._table
 
         def changed() -> None:
@@ -129,15 +136,12 @@ class Graph:
     @cached_property
     def influence(self) -> NDArray[np.floating]:
         """Share of the targets that flows through each node, [node]; see `scores`."""
-        t = self.table
-        return influence(t.ptr, t.source, normalised(t.ptr, t.weight), t.target_weight, t.level)
+        return node_influence(self.table)
 
     @cached_property
     def cumulative(self) -> NDArray[np.floating]:
         """Share of all influence held by a node and the stronger ones, [node], 0 to 1."""
-        given = self.table.cumulative
-        own = cumulative(self.influence)
-        return own if given is None else np.where(np.isnan(given), own, given)
+        return cumulative_influence(self.table, self.influence)
 
     @cached_property
     def scores(self) -> Scores:
@@ -161,6 +165,7 @@ class Graph:
         """
         if self._trace is None:
             raise ValueError("A graph from a file has no model to draw random units from.")
+        self.wait()
         if not self._has_control():
             raise ValueError("All active features are in this graph: give max_nodes to compare.")
         return [self._random_score(seed + i) for i in range(samples)]
@@ -174,9 +179,7 @@ class Graph:
     def _random_score(self, seed: int, **signals: Any) -> Scores:
         assert self._trace is not None
         drawn = self._trace(like=self._table, seed=seed, **signals)
-        share = normalised(drawn.ptr, drawn.weight)
-        flow = influence(drawn.ptr, drawn.source, share, drawn.target_weight, drawn.level)
-        return scores(drawn, flow)
+        return scores(drawn, node_influence(drawn))
 
     def prune(self, node_threshold: float = 0.8, edge_threshold: float = 0.98) -> Pruning:
         """Which nodes and edges carry these shares of the influence."""
@@ -350,14 +353,9 @@ class Graph:
             some = ", ".join(self.table.ids[:3])
             raise KeyError(f"The graph has no node {id!r}; ids look like {some}.") from None
 
-    @property
+    @cached_property
     def _places(self) -> dict[str, int]:
-        table = self._table if self._table is not None else self.table
-        cached: tuple[GraphTable, dict[str, int]] | None = self.__dict__.get("_place_cache")
-        if cached is None or cached[0] is not table:
-            cached = (table, {id: i for i, id in enumerate(table.ids)})
-            self.__dict__["_place_cache"] = cached
-        return cached[1]
+        return {id: i for i, id in enumerate(self.table.ids)}
 
     def _node(self, i: int) -> Node:
         t = self.table

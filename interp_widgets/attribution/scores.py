@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .table import ERROR, FEATURE, GraphTable
+from .table import ERROR, FEATURE, TOKEN, GraphTable
 
 Floats = NDArray[np.floating]
 
@@ -89,6 +89,20 @@ def influence(
         total += flow
         out += flow
     return total
+
+
+def node_influence(table: GraphTable, share: Floats | None = None) -> Floats:
+    """`influence` of a graph's nodes, [node]; share: its normalised weights, if at hand."""
+    if share is None:
+        share = normalised(table.ptr, table.weight)
+    return influence(table.ptr, table.source, share, table.target_weight, table.level)
+
+
+def cumulative_influence(table: GraphTable, node_influence: Floats) -> Floats:
+    """`cumulative` of a graph's nodes; what came with a file counts more than its own edges."""
+    own = cumulative(node_influence)
+    given = table.cumulative
+    return own if given is None else np.where(np.isnan(given), own, given)
 
 
 def _levels(rows: NDArray[np.int64], level: NDArray[np.int32]) -> list[NDArray[np.int64]]:
@@ -256,7 +270,7 @@ class _Inner:
 def scores(table: GraphTable, node_influence: Floats) -> Scores:
     """Replacement and completeness of a graph; 1.0 where nothing is left unexplained."""
     errors = node_influence[table.kind == ERROR].sum()
-    tokens = node_influence[table.kind == 2].sum()
+    tokens = node_influence[table.kind == TOKEN].sum()
     share = normalised(table.ptr, table.weight)
     from_errors = row_sums(table.ptr, share * (table.kind[table.source] == ERROR))
     passed = node_influence + table.target_weight

@@ -98,7 +98,10 @@ def trace(
         max_nodes = int((like.kind == FEATURE).sum())
     run = _Run(frozen, outputs, units, max_nodes, rank_every, offer, cancelled)
     run.rows_of_outputs()
-    run.rows_of_units(None if like is None else _random_units(units, like, seed))
+    if like is not None and dictionary is not None:  # random neurons are drawn already
+        run.rows_of_units(_random_units(units, like, seed))
+    else:
+        run.rows_of_units()
     return run.table()
 
 

@@ -33,7 +33,7 @@ export default {
 STATES = ("empty", "computing", "done", "cancelled", "failed")
 
 # What the browser may change, and what a page without a kernel keeps.
-_SHARED = ("selected", "pinned", "groups", "labels", "threshold")
+SHARED = ("selected", "pinned", "groups", "labels", "threshold")
 
 
 def _asset(name: str, missing: str) -> pathlib.Path | str:
@@ -160,7 +160,7 @@ class GraphView(anywidget.AnyWidget):
     def _apply(self, values: dict[str, Any]) -> None:
         """Values come from a page: take the well-formed ones, leave out ids that are gone."""
         clean = {}
-        for name in _SHARED:
+        for name in SHARED:
             if name in values:
                 value = self._clean(name, values[name])
                 if value is not None:
@@ -211,7 +211,7 @@ class GraphView(anywidget.AnyWidget):
                 "The view is not built: run `npm install` and `npm run build` in the repository."
             )
         title = title or wire.read_header(self.data).get("prompt") or "Attribution graph"
-        state = {name: getattr(self, name) for name in (*_SHARED, "status", "height")}
+        state = {name: getattr(self, name) for name in (*SHARED, "status", "height")}
         if state["status"]["state"] == "computing":
             # The page cannot go on computing; it shows what there was.
             state["status"] = {

@@ -14,13 +14,19 @@ from typing import Any
 import numpy as np
 
 from ..attribution.graph import Graph
-from ..attribution.scores import Scores, cumulative, influence, normalised, row_sums, scores
+from ..attribution.scores import (
+    Scores,
+    cumulative_influence,
+    node_influence,
+    normalised,
+    row_sums,
+    scores,
+)
 from ..attribution.table import ERROR, GraphTable
-from .graph_view import GraphView
+from .graph_view import SHARED, GraphView
 from .wire import pack
 
 MAX_LINKS = 200_000
-_SHARED = ("selected", "pinned", "groups", "labels", "threshold")
 
 
 def show(graph: Graph) -> GraphView:
@@ -49,9 +55,9 @@ def show(graph: Graph) -> GraphView:
     graph.on_change(changed)
     changed()
     if graph.so_far is not None:  # what came with a file
-        for name in _SHARED:
+        for name in SHARED:
             setattr(view, name, getattr(notes, name))
-    view.observe(noted, names=list(_SHARED))
+    view.observe(noted, names=list(SHARED))
     return view
 
 
@@ -73,18 +79,10 @@ def pack_table(
     complete: scores of a part of a graph would mislead, so they are left out.
     """
     size = np.abs(table.weight)
-    flow = influence(
-        table.ptr,
-        table.source,
-        normalised(table.ptr, table.weight),
-        table.target_weight,
-        table.level,
-    )
-    strongest = cumulative(flow)
-    if table.cumulative is not None:
-        strongest = np.where(np.isnan(table.cumulative), strongest, table.cumulative)
+    share = normalised(table.ptr, table.weight)
+    flow = node_influence(table, share)
     from_errors = size * (table.kind[table.source] == ERROR)
-    ptr, source, weight = _strongest_links(table, size, max_links)
+    ptr, source, weight = _strongest_links(table, share, max_links)
     header = {
         "prompt": table.prompt,
         "tokens": list(table.tokens),
@@ -105,7 +103,7 @@ def pack_table(
         "feature": table.feature,
         "activation": table.activation,
         "influence": flow,
-        "cumulative": strongest,
+        "cumulative": cumulative_influence(table, flow),
         "input_sum": row_sums(table.ptr, size),
         "error_input": row_sums(table.ptr, from_errors),
         "bias": np.nan_to_num(table.bias + table.hidden),
@@ -120,13 +118,12 @@ def pack_table(
 
 
 def _strongest_links(
-    table: GraphTable, size: np.ndarray, max_links: int
+    table: GraphTable, share: np.ndarray, max_links: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The links with the largest share of their target's input, so that every node keeps its
     strongest ones; CSR by target."""
     target = np.repeat(np.arange(table.n_nodes), np.diff(table.ptr))
     if table.n_edges > max_links:
-        share = normalised(table.ptr, table.weight)
         floor = np.partition(share, -max_links)[-max_links]
         keep = share >= floor
         target, source, weight = target[keep], table.source[keep], table.weight[keep]

@@ -21,24 +21,27 @@ def servers() -> list[JupyterServer]:
     return []
 
 
+def serving(
+    application: str, servers: list[JupyterServer], folders: pytest.TempPathFactory
+) -> Iterator[JupyterServer]:
+    server = JupyterServer(application, folders.mktemp(application))
+    servers.append(server)
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def lab(
     servers: list[JupyterServer], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[JupyterServer]:
-    server = JupyterServer("lab", tmp_path_factory.mktemp("lab"))
-    servers.append(server)
-    yield server
-    server.stop()
+    yield from serving("lab", servers, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def notebook7(
     servers: list[JupyterServer], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[JupyterServer]:
-    server = JupyterServer("notebook", tmp_path_factory.mktemp("notebook"))
-    servers.append(server)
-    yield server
-    server.stop()
+    yield from serving("notebook", servers, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
