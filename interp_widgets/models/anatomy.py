@@ -62,6 +62,7 @@ class Anatomy:
     final_norm: str
     unembed: str
     attn: str
+    attn_write: str  # its output projection
     attn_norm: str
     mlp: str
     mlp_norm: str
@@ -105,6 +106,7 @@ def _llama_like(family: str, **changes: Any) -> Anatomy:
         final_norm="model.norm",
         unembed="lm_head",
         attn="self_attn",
+        attn_write="self_attn.o_proj",
         attn_norm="input_layernorm",
         mlp="mlp",
         mlp_norm="post_attention_layernorm",
@@ -140,6 +142,7 @@ FAMILIES: dict[str, Anatomy] = {
             final_norm="transformer.ln_f",
             unembed="lm_head",
             attn="attn",
+            attn_write="attn.c_proj",
             attn_norm="ln_1",
             mlp="mlp",
             mlp_norm="ln_2",
@@ -154,6 +157,7 @@ FAMILIES: dict[str, Anatomy] = {
             final_norm="gpt_neox.final_layer_norm",
             unembed="lm_head",
             attn="attention",
+            attn_write="attention.dense",
             attn_norm="input_layernorm",
             mlp="mlp",
             mlp_norm="post_attention_layernorm",
@@ -191,7 +195,7 @@ def anatomy_of(hf: nn.Module) -> Anatomy:
         )
     if hasattr(hf, "embed_out"):  # GPT-NeoX's name for lm_head before transformers 5.14
         row = replace(row, unembed="embed_out")
-    block = [row.attn, row.attn_norm, row.mlp, row.mlp_norm, row.up, row.down]
+    block = [row.attn, row.attn_write, row.attn_norm, row.mlp, row.mlp_norm, row.up, row.down]
     block += [p for p in (row.gate, row.attn_post_norm, row.mlp_post_norm) if p]
     top = [row.embed, row.layers, row.final_norm, row.unembed]
     for owner, paths in ((hf, top), (None, block)):

@@ -1,6 +1,6 @@
 """Model: a Hugging Face causal language model, run under nnsight, behind one lock.
 
-This file is the only one that opens an nnsight trace. Two traces at once on one model break
+This file and running.py are the only ones that open an nnsight trace. Two traces at once on one model break
 both (measured: 180 of 180 runs failed with three threads), and JupyterLab runs widget
 callbacks in another thread while a cell executes, so every run takes `model.lock`.
 
@@ -11,7 +11,7 @@ source and runs it in a greenlet.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from torch import Tensor, nn
 from .anatomy import Anatomy, anatomy_of, dtype_for_analysis, part
 from .cache import Progress, without_bars
 from .errors import ModelError, PromptError
+from .places import Place
 from .recording import Neurons, Recording
+from .running import Edit, Run, check_ids, check_places, visit
 
 Prompt = str | Sequence[int] | Tensor
 
@@ -162,6 +164,41 @@ class Model:
         recording = self._recording(prompt, ids, seen)
         _check_finite(recording, self.name)
         return recording
+
+    def run(
+        self,
+        ids: Tensor,
+        *,
+        mask: Tensor | None = None,
+        read: Iterable[Place] = (),
+        write: Mapping[Place, Edit] | None = None,
+        logits: bool = True,
+    ) -> Run:
+        """Run a batch of prompts; read and replace vectors on the way.
+
+        Args:
+            ids: [batch, position] int64, right-padded.
+            mask: bool [batch, position], False on padding. None means no padding.
+            read: the places to keep.
+            write: per place, a function of the value there [batch, position, d] and of what was
+                read so far (earlier places, and this one); what it returns takes the value's
+                place. It must not change its arguments.
+            logits: False stops behind the last place and gives no logits.
+
+        Returns: logits and what was read, in the model's dtype on the model's device.
+
+        Raises PromptError for ids or a mask that do not fit, ModelError for a place that the
+        model does not have or a replacement of another shape.
+        """
+        read, write = frozenset(read), dict(write or {})
+        check_ids(ids, mask, self.config, self.name)
+        check_places([*read, *write], self.n_layers, self.name)
+        there = self.device
+        mask = None if mask is None else mask.to(there)
+        with self.lock, torch.no_grad():
+            return visit(
+                self._traced, self.hf, self.anatomy, ids.to(there), mask, read, write, logits
+            )
 
     def gradients(self, ids: Tensor, vectors: Tensor) -> list[list[Tensor]]:
         """Live gradients of targets with respect to every neuron's value, nothing frozen.

@@ -1,0 +1,189 @@
+"""Reading and writing places of one forward pass on a batch of prompts, under nnsight.
+
+The trace visits, in forward order, only the places that are named, and stops behind the last
+one if nobody wants logits. Writes act on what the rest of the pass computes, so the pass that
+a reader sees above a write is the changed one.
+
+The stream in the middle of a block is no module's output. It is written in place: the tensor
+that the MLP's norm reads is the tensor that the MLP's output is added to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .anatomy import Anatomy, norm_parameters, part
+from .errors import ModelError, PromptError
+from .places import Place
+
+# From the value at a place and what was read before it, to what is put there instead.
+Edit = Callable[[Tensor, Mapping[Place, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one forward pass left behind.
+
+    Attributes:
+        logits: [batch, position, vocab] in the model's dtype, or None where not asked for.
+        seen: per place that was read, [batch, position, d], as it was before a write there.
+    """
+
+    logits: Tensor | None
+    seen: dict[Place, Tensor]
+
+
+def check_ids(ids: Tensor, mask: Tensor | None, config: Any, name: str) -> None:
+    """Raises PromptError unless ids and mask are a right-padded batch that the model can read."""
+    if ids.ndim != 2 or 0 in ids.shape or ids.is_floating_point():
+        raise PromptError(
+            f"A run takes whole-number token ids [batch, position], not {list(ids.shape)} "
+            f"{ids.dtype}."
+        )
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= config.vocab_size:
+        wrong = low if low < 0 else high
+        raise PromptError(
+            f"Token id {wrong} is outside the vocabulary (0 to {config.vocab_size - 1})."
+        )
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is not None and ids.shape[1] > limit:
+        raise PromptError(f"{ids.shape[1]} tokens are too long: {name} reads at most {limit}.")
+    if mask is None:
+        return
+    if mask.shape != ids.shape:
+        raise PromptError(
+            f"The mask has shape {list(mask.shape)}, but the ids have {list(ids.shape)}."
+        )
+    kept = mask.to(torch.int8)
+    if bool((kept[:, 1:] > kept[:, :-1]).any()) or not bool(kept[:, 0].all()):
+        raise PromptError(
+            "The batch is not right-padded: padding in front would shift every position."
+        )
+
+
+def check_places(places: Iterable[Place], n_layers: int, name: str) -> None:
+    """Raises ModelError for a place in a layer that the model does not have."""
+    for place in places:
+        if place.layer >= n_layers:
+            raise ModelError(f"{name} has {n_layers} layers (0 to {n_layers - 1}): no {place}.")
+
+
+def visit(
+    traced: Any,
+    hf: nn.Module,
+    row: Anatomy,
+    ids: Tensor,
+    mask: Tensor | None,
+    read: Collection[Place],
+    write: Mapping[Place, Edit],
+    logits: bool,
+) -> Run:
+    """One run of `hf`, which `traced` wraps; the rest is as `Model.run` describes it."""
+    seen: dict[Place, Tensor] = {}
+    output: list[Tensor] = []
+    inputs: dict[str, Any] = {"input_ids": ids, "use_cache": False}
+    if mask is not None:
+        inputs["attention_mask"] = mask.to(torch.int64)
+    if not (logits or read or write):
+        return Run(None, seen)
+    with traced.trace(**inputs) as tracer:
+        _visit_places(traced, hf, row, read, write, seen)
+        # A trace that is stopped loses what it assigned, but not what it put into a list.
+        output.append(traced.output.logits) if logits else tracer.stop()
+    # A model may be spread over devices.
+    seen = {place: value.to(ids.device) for place, value in seen.items()}
+    return Run(output[0].to(ids.device) if logits else None, seen)
+
+
+def _visit_places(
+    traced: Any,
+    hf: nn.Module,
+    row: Anatomy,
+    read: Collection[Place],
+    write: Mapping[Place, Edit],
+    seen: dict[Place, Tensor],
+) -> None:
+    # In a parallel block the stream's tensor is also an earlier place's: keep that as it was.
+    in_place = any(place.site == "resid_mid" for place in write)
+    for place in sorted({*read, *write}):
+        block = part(traced, row.layers)[place.layer]
+        module = part(hf, row.layers)[place.layer]
+        value = _value(block, module, row, place)
+        if place in read:
+            seen[place] = value.clone() if in_place else value
+        if place in write:
+            new = write[place](value, MappingProxyType(seen))
+            if new.shape != value.shape:
+                raise ModelError(
+                    f"What is written at {place} has shape {list(new.shape)}, "
+                    f"expected {list(value.shape)}."
+                )
+            _replace(block, module, row, place, new.to(value))
+
+
+def _value(block: Any, module: Any, row: Anatomy, place: Place) -> Tensor:
+    match place.site:
+        case "resid_pre":
+            value = block.input
+        case "attn_z":
+            value = part(block, row.attn_write).input
+        case "attn_out" if row.attn_post_norm:
+            value = part(block, row.attn_post_norm).output
+        case "attn_out":
+            value = part(block, row.attn).output[0]
+        case "resid_mid":
+            value = part(block, row.mlp_norm).input
+        case "mlp_normalized":
+            value = _normalized(part(block, row.mlp_norm).input, part(module, row.mlp_norm), row)
+        case "mlp_in":
+            value = part(block, row.mlp).input
+        case "mlp_out" if row.mlp_post_norm:
+            value = part(block, row.mlp_post_norm).output
+        case "mlp_raw" | "mlp_out":
+            value = part(block, row.mlp).output
+        case "resid_post":
+            value = block.output
+    return value
+
+
+def _replace(block: Any, module: Any, row: Anatomy, place: Place, new: Tensor) -> None:
+    match place.site:
+        case "resid_pre":
+            block.input = new
+        case "attn_z":
+            part(block, row.attn_write).input = new
+        case "attn_out" if row.attn_post_norm:
+            part(block, row.attn_post_norm).output = new
+        case "attn_out":
+            attn = part(block, row.attn)
+            attn.output = (new, *attn.output[1:])
+        case "resid_mid":
+            part(block, row.mlp_norm).input.copy_(new)
+        case "mlp_normalized":
+            weight, bias, _, _ = norm_parameters(part(module, row.mlp_norm), row)
+            new = new * weight
+            part(block, row.mlp_norm).output = new if bias is None else new + bias
+        case "mlp_in":
+            part(block, row.mlp).input = new
+        case "mlp_out" if row.mlp_post_norm:
+            part(block, row.mlp_post_norm).output = new
+        case "mlp_raw" | "mlp_out":
+            part(block, row.mlp).output = new
+        case "resid_post":
+            block.output = new
+
+
+def _normalized(x: Tensor, norm: nn.Module, row: Anatomy) -> Tensor:
+    """x as the norm scales it, in front of the norm's weight; in float32 at least, as there."""
+    _, _, epsilon, centred = norm_parameters(norm, row)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    if centred:
+        wide = wide - wide.mean(-1, keepdim=True)
+    return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + epsilon)).to(x)
