@@ -8,6 +8,7 @@ from torch import Tensor
 from interp_widgets.dictionaries import (
     Activation,
     CrossLayerTranscoder,
+    Gated,
     JumpReLU,
     Layer,
     ReLU,
@@ -37,7 +38,10 @@ def tiny(
     def nonlinearity() -> Activation:
         if activation == "jumprelu":
             return JumpReLU(draw(FEATURES))
-        return TopK(K) if activation == "topk" else ReLU()
+        if activation == "gated":
+            return Gated(draw(FEATURES).exp(), draw(FEATURES))
+        selects = activation in ("topk", "topk_relu")
+        return TopK(K, relu=activation == "topk_relu") if selects else ReLU()
 
     layers = []
     for index in range(LAYERS):
@@ -72,7 +76,11 @@ def activate(activation: Activation, pre: list[float]) -> list[float]:
         ]
     if isinstance(activation, TopK):
         largest = sorted(range(len(pre)), key=lambda i: -pre[i])[: activation.k]
-        return [value if i in largest else 0.0 for i, value in enumerate(pre)]
+        least = 0.0 if activation.relu else float("-inf")
+        return [max(value, least) if i in largest else 0.0 for i, value in enumerate(pre)]
+    if isinstance(activation, Gated):
+        gates = zip(pre, activation.scale.tolist(), activation.shift.tolist(), strict=True)
+        return [max(p * scale + shift, 0.0) if p > 0 else 0.0 for p, scale, shift in gates]
     return [max(value, 0.0) for value in pre]
 
 

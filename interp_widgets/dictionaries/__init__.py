@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from interp_widgets.dictionaries import hub
-from interp_widgets.dictionaries.activations import Activation, JumpReLU, ReLU, TopK
+from interp_widgets.dictionaries.activations import Activation, Gated, JumpReLU, ReLU, TopK
+from interp_widgets.dictionaries.coder import InputNorm, SparseCoder
 from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
 from interp_widgets.dictionaries.dictionary import (
     ActiveFeatures,
@@ -30,10 +31,13 @@ __all__ = [
     "CrossLayerTranscoder",
     "Dictionary",
     "DictionaryError",
+    "Gated",
+    "InputNorm",
     "JumpReLU",
     "Layer",
     "ReLU",
     "Rows",
+    "SparseCoder",
     "TopK",
     "Transcoders",
     "check_fits",

@@ -4,7 +4,8 @@ Kinds differ in where decoders write (transcoder.py, cross_layer.py); how inputs
 sparse features is the same for all.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import ClassVar, Self
 
@@ -12,10 +13,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from interp_widgets.dictionaries.activations import Activation, JumpReLU, TopK
+from interp_widgets.dictionaries.activations import Activation, TopK, parameters
 from interp_widgets.dictionaries.dictionary import ActiveFeatures
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.rows import Rows, finite
+from interp_widgets.models.places import Place, Site
+
+# The places behind circuit-tracer's words for where a dictionary reads and writes.
+SITES: Mapping[str, Site] = {
+    "hook_resid_mid": "resid_mid",
+    "ln2.hook_normalized": "mlp_normalized",
+    "mlp.hook_in": "mlp_in",
+    "mlp.hook_out": "mlp_raw",
+    "hook_mlp_out": "mlp_out",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +36,10 @@ class Layer:
     Args:
         source: the file it came from, or any name, for error messages.
         encoder: [F, d].
-        decoder: [F, d], or [F, n_targets, d] where features write to several layers.
+        decoder: [F, d], or [F, n_targets, d] where features write to this and the next layers.
         encoder_bias: [F].
         decoder_bias: [d].
-        activation: the nonlinearity, with this layer's thresholds.
+        activation: the nonlinearity, with this layer's thresholds or gates.
         skip: [d_out, d_in] or None.
     """
 
@@ -51,8 +62,8 @@ class Layer:
         self._check("the decoder bias", self.decoder_bias, [d])
         if self.skip is not None:
             self._check("the skip connection", self.skip, [d, d])
-        if isinstance(self.activation, JumpReLU):
-            self._check("the threshold", self.activation.threshold, [self.n_features])
+        for name, tensor in parameters(self.activation).items():
+            self._check(f"the {name}", tensor, [self.n_features])
         if isinstance(self.activation, TopK) and self.activation.k > self.n_features:
             raise DictionaryError(
                 f"{self.source}: k is {self.activation.k}, but the layer has only "
@@ -86,23 +97,32 @@ class Layer:
     @property
     def dtype(self) -> torch.dtype:
         """The most precise dtype among the layer's weights."""
-        held = [self.encoder_bias, self.decoder_bias, self.skip]
-        if isinstance(self.activation, JumpReLU):
-            held.append(self.activation.threshold)
-        dtypes = [tensor.dtype for tensor in held if tensor is not None]
+        held = [self.encoder_bias, self.decoder_bias, *parameters(self.activation).values()]
+        dtypes = [tensor.dtype for tensor in held]
+        if self.skip is not None:
+            dtypes.append(self.skip.dtype)
         return reduce(torch.promote_types, [*dtypes, self.encoder.dtype, self.decoder.dtype])
 
+    def encode(self, x: Tensor, keep: Tensor | None = None) -> ActiveFeatures:
+        """The active features for inputs [position, d]; keep: bool [position] or None for all."""
+        pre = linear(x, self.encoder.whole(), self.encoder_bias)
+        activation = self.activation(pre)
+        if keep is not None:
+            activation = activation.masked_fill(~keep.to(pre.device)[:, None], 0)
+        position, feature = activation.nonzero(as_tuple=True)
+        return ActiveFeatures(
+            position, feature, activation[position, feature], pre[position, feature]
+        )
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        activation = self.activation
-        if isinstance(activation, JumpReLU):
-            activation = JumpReLU(activation.threshold.to(device, dtype))
+        moved = {name: t.to(device, dtype) for name, t in parameters(self.activation).items()}
         return replace(
             self,
             encoder=self.encoder.to(device, dtype),
             decoder=self.decoder.to(device, dtype),
             encoder_bias=self.encoder_bias.to(device, dtype),
             decoder_bias=self.decoder_bias.to(device, dtype),
-            activation=activation,
+            activation=replace(self.activation, **moved),  # type: ignore[arg-type]
             skip=None if self.skip is None else self.skip.to(device, dtype),
         )
 
@@ -112,7 +132,8 @@ class LayeredDictionary:
     """The layers of a dictionary in order, layer i at layers[i], and where they attach.
 
     All layers share one device and dtype; files that mix dtypes are brought to the most
-    precise one, which changes no value.
+    precise one, which changes no value. `declared` is what the files say of themselves
+    ("l0", "fvu", ...), to be compared with what is measured.
     """
 
     kind: ClassVar[str]
@@ -122,10 +143,17 @@ class LayeredDictionary:
     output_hook: str
     scan: str
     model_name: str | None = None
+    declared: Mapping[str, float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise DictionaryError(f"The {self.kind} set {self.scan} has no layers.")
+        for hook in (self.input_hook, self.output_hook):
+            if hook not in SITES:
+                raise DictionaryError(
+                    f"The {self.kind} set {self.scan} attaches to {hook!r}, which is none of "
+                    f"{', '.join(SITES)}."
+                )
         for layer in self.layers:
             if layer.d_model != self.d_model:
                 raise DictionaryError(
@@ -164,6 +192,14 @@ class LayeredDictionary:
     def n_features(self, layer: int) -> int:
         return self.layer(layer).n_features
 
+    def reads(self, layer: int) -> Place:
+        """Where this layer's encoder reads."""
+        return Place(layer, SITES[self.input_hook])
+
+    def writes(self, layer: int) -> Place:
+        """Where decoders that reach this layer write."""
+        return Place(layer, SITES[self.output_hook])
+
     @torch.no_grad()
     def encode(self, layer: int, x: Tensor, keep: Tensor | None = None) -> ActiveFeatures:
         weights = self.layer(layer)
@@ -174,14 +210,7 @@ class LayeredDictionary:
             )
         # NaN > threshold is False: without this check a broken input would look like silence.
         x = finite(x, f"The input of layer {layer}").to(self.device, self.dtype)
-        pre = linear(x, weights.encoder.whole(), weights.encoder_bias)
-        activation = weights.activation(pre)
-        if keep is not None:
-            activation = activation.masked_fill(~keep.to(self.device)[:, None], 0)
-        position, feature = activation.nonzero(as_tuple=True)
-        return ActiveFeatures(
-            position, feature, activation[position, feature], pre[position, feature]
-        )
+        return weights.encode(x, keep)
 
     def encoder(self, layer: int, features: Tensor) -> Tensor:
         return self.layer(layer).encoder.take(features)

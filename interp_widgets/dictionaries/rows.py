@@ -4,7 +4,8 @@ A feature set can be larger than memory while a prompt uses a few thousand of it
 A mapped tensor is an ordinary CPU tensor whose pages are read when touched, so gathering
 the rows of active features reads little more than those rows. Whatever leaves a mapped
 tensor is brought to the wanted device and dtype, and checked for NaN and infinity, because
-checking all of it on load would read all of it.
+checking all of it on load would read all of it. A mapped table may be int8 with one float32
+scale per vector (symmetric rounding, value = integer * scale, |integer| <= 127).
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from interp_widgets.dictionaries.errors import DictionaryError
 
@@ -35,6 +37,14 @@ def finite(tensor: Tensor, source: str) -> Tensor:
     return tensor
 
 
+def quantised(table: Tensor) -> tuple[Tensor, Tensor]:
+    """A table [..., d] as int8 and one float32 scale per vector [...]; 0 stays exactly 0."""
+    values = table.float()
+    scale = values.abs().amax(-1) / 127
+    steps = (values / scale.clamp(min=torch.finfo(torch.float32).tiny)[..., None]).round()
+    return steps.clamp(-127, 127).to(torch.int8), scale
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """A table [n_features, ...].
@@ -45,6 +55,7 @@ class Rows:
         mapped: True when `tensor` lies in a file and is read on demand.
         device: where rows are handed out.
         dtype: what rows are handed out as.
+        scale: float32, the shape of `tensor` without its last dimension, where that is int8.
     """
 
     tensor: Tensor
@@ -52,6 +63,7 @@ class Rows:
     mapped: bool
     device: torch.device
     dtype: torch.dtype
+    scale: Tensor | None = None
 
     @classmethod
     def hold(cls, tensor: Tensor, source: str) -> Self:
@@ -59,9 +71,10 @@ class Rows:
         return cls(finite(tensor, source), source, False, tensor.device, tensor.dtype)
 
     @classmethod
-    def map(cls, tensor: Tensor, source: str) -> Self:
-        """Rows of a memory-mapped CPU tensor."""
-        return cls(tensor, source, True, tensor.device, tensor.dtype)
+    def map(cls, tensor: Tensor, source: str, scale: Tensor | None = None) -> Self:
+        """Rows of a memory-mapped CPU tensor; int8 ones come with their scale."""
+        dtype = tensor.dtype if scale is None else torch.float32
+        return cls(tensor, source, True, tensor.device, dtype, scale)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,7 +84,7 @@ class Rows:
         """All rows: [n_features, ...]."""
         if not self.mapped:
             return self.tensor
-        return finite(self.tensor.to(self.device, self.dtype), self.source)
+        return finite(self._handed_out(self.tensor, self.scale), self.source)
 
     def take(self, features: Tensor, column: int | None = None) -> Tensor:
         """Rows of some features, in their order: [k, ...].
@@ -80,11 +93,12 @@ class Rows:
             features: [k] int64, may repeat; a mapped row is read once however often it is named.
             column: where given, only this entry of the second dimension.
         """
-        table = self.tensor if column is None else self.tensor.select(1, column)
+        table, scale = self._columns(column)
         if not self.mapped:
             return table.index_select(0, features.to(table.device))
         distinct, inverse = torch.unique(features.cpu(), return_inverse=True)
-        rows = table.index_select(0, distinct).to(self.device, self.dtype)
+        scale = None if scale is None else scale.index_select(0, distinct)
+        rows = self._handed_out(table.index_select(0, distinct), scale)
         if not is_finite(rows):
             healthy = rows.isfinite().flatten(1).all(1).cpu()
             first = int(distinct[~healthy][0])
@@ -94,6 +108,31 @@ class Rows:
             )
         return rows.index_select(0, inverse.to(rows.device))
 
+    def add_up(
+        self,
+        position: Tensor,
+        features: Tensor,
+        weights: Tensor,
+        n_positions: int,
+        column: int | None = None,
+    ) -> Tensor:
+        """Per position, the sum of weights * rows: [n_positions, d].
+
+        Args:
+            position, features, weights: [k] each, sorted by position.
+            column: which entry of the second dimension, for a table [n_features, n, d].
+        """
+        table, _ = self._columns(column)
+        if self.mapped:
+            distinct, features = torch.unique(features, return_inverse=True)
+            table = self.take(distinct, column)
+        starts = torch.searchsorted(position, torch.arange(n_positions, device=position.device))
+        if not len(table):
+            return torch.zeros(n_positions, table.shape[-1], device=table.device, dtype=self.dtype)
+        return embedding_bag(
+            features, table.contiguous(), starts, mode="sum", per_sample_weights=weights
+        )
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         if self.mapped:
             return replace(self, device=device, dtype=dtype)
@@ -101,3 +140,14 @@ class Rows:
         if dtype != self.dtype:
             finite(moved, self.source)
         return replace(self, tensor=moved, device=moved.device, dtype=dtype)
+
+    def _columns(self, column: int | None) -> tuple[Tensor, Tensor | None]:
+        if column is None:
+            return self.tensor, self.scale
+        scale = None if self.scale is None else self.scale.select(1, column)
+        return self.tensor.select(1, column), scale
+
+    def _handed_out(self, table: Tensor, scale: Tensor | None) -> Tensor:
+        if scale is not None:
+            table = table * scale[..., None]
+        return table.to(self.device, self.dtype)

@@ -8,8 +8,8 @@
                           threshold_i [F]?, W_skip_i [d, d]? (y += x W_skip_i, not transposed)
     W_dec_i.safetensors   cross_layer_transcoder: W_dec_i [F, L - i, d]
 
-`activation` is "relu", "jumprelu" or "topk" (with `k`); without it, thresholds make a
-JumpReLU and none a ReLU. `activation`, `k` and W_skip_i are ours to honour: circuit-tracer
+`activation` is "relu", "jumprelu", "topk" or "topk_relu" (both with `k`; the latter has a ReLU
+behind the selection); without it, thresholds make a JumpReLU and none a ReLU. `activation`, `k` and W_skip_i are ours to honour: circuit-tracer
 0.5 ignores them when it reads a folder.
 """
 

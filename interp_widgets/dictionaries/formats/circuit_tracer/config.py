@@ -15,7 +15,13 @@ CONFIG = "config.yaml"
 MODEL_KINDS = ("transcoder_set", "cross_layer_transcoder")
 INPUT_HOOKS = ("hook_resid_mid", "mlp.hook_in", "ln2.hook_normalized")
 OUTPUT_HOOKS = ("hook_mlp_out", "mlp.hook_out")
-ACTIVATIONS = {"relu": "relu", "jumprelu": "jumprelu", "jump_relu": "jumprelu", "topk": "topk"}
+ACTIVATIONS = {
+    "relu": "relu",
+    "jumprelu": "jumprelu",
+    "jump_relu": "jumprelu",
+    "topk": "topk",
+    "topk_relu": "topk_relu",
+}
 
 # A config is a few lines; a file beyond this is something else and is not parsed.
 MAX_BYTES = 1 << 18
@@ -28,8 +34,8 @@ class Config:
 
     transcoders: one weights file per layer (a path from the config's folder, or hf://...)
             where the config lists them, else None.
-    activation: "relu", "jumprelu" or "topk"; None where thresholds decide.
-    k: given exactly when the activation is "topk".
+    activation: "relu", "jumprelu", "topk" or "topk_relu"; None where thresholds decide.
+    k: given exactly when the activation is one of the two last.
     """
 
     model_kind: str
@@ -119,15 +125,16 @@ def _activation(raw: dict[str, Any], path: Path) -> tuple[str | None, int | None
     value, k = raw.get("activation"), raw.get("k")
     if value is not None and (not isinstance(value, str) or value.lower() not in ACTIVATIONS):
         raise DictionaryError(
-            f"{path}: activation is {_short(value)}, expected relu, jumprelu or topk."
+            f"{path}: activation is {_short(value)}, expected relu, jumprelu, topk or topk_relu."
         )
     activation = None if value is None else ACTIVATIONS[value.lower()]
-    if activation != "topk" and k is not None:
+    selects = activation in ("topk", "topk_relu")
+    if not selects and k is not None:
         raise DictionaryError(
             f"{path} gives k: {_short(k)}, which only activation: topk uses, "
             f"but activation is {'missing' if value is None else value}."
         )
-    if activation == "topk" and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
+    if selects and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
         raise DictionaryError(
             f"{path}: k is {_short(k)}, but topk needs a whole number of at least 1."
         )

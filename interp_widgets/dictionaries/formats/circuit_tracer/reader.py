@@ -45,6 +45,8 @@ def load(folder: Path, scan: str, lazy: bool | None = None) -> Transcoders | Cro
         _cross_layer(index, encoder, decoder, config, lazy)
         for index, (encoder, decoder) in enumerate(_cross_layer_paths(folder))
     ]
+    for index, layer in enumerate(layers):
+        layer.expect_decoder(len(layers) - index)
     return CrossLayerTranscoder(
         _same_activation(layers),
         config.input_hook,
@@ -126,7 +128,9 @@ def _activation(config: Config, tensors: dict[str, Tensor], key: str, path: Path
     if threshold is None:
         if config.activation == "jumprelu":
             raise DictionaryError(f"{path} lacks {key}, but {CONFIG} says activation: jumprelu.")
-        return ReLU() if config.k is None else TopK(config.k)
+        if config.k is None:
+            return ReLU()
+        return TopK(config.k, relu=config.activation == "topk_relu")
     if config.activation not in (None, "jumprelu"):
         raise DictionaryError(
             f"{path} has {key}, but {CONFIG} says activation: {config.activation}."

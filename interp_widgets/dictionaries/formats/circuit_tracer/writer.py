@@ -7,8 +7,9 @@ from pathlib import Path
 import yaml
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.functional import pad
 
-from interp_widgets.dictionaries.activations import JumpReLU, ReLU, TopK
+from interp_widgets.dictionaries.activations import Gated, JumpReLU, ReLU, TopK
 from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.formats.circuit_tracer.config import CONFIG
@@ -45,7 +46,7 @@ def _write_then_rename(dictionary: Transcoders | CrossLayerTranscoder, target: P
             if isinstance(dictionary, Transcoders):
                 _write(partial / f"layer_{index}.safetensors", _transcoder_tensors(layer))
             else:
-                encoder, decoder = _cross_layer_tensors(index, layer)
+                encoder, decoder = _cross_layer_tensors(index, layer, dictionary.n_layers)
                 _write(partial / f"W_enc_{index}.safetensors", encoder)
                 _write(partial / f"W_dec_{index}.safetensors", decoder)
         config = yaml.safe_dump(_config(dictionary), allow_unicode=True)
@@ -86,7 +87,9 @@ def _transcoder_tensors(layer: Layer) -> dict[str, Tensor]:
     return tensors
 
 
-def _cross_layer_tensors(index: int, layer: Layer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _cross_layer_tensors(
+    index: int, layer: Layer, n_layers: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     encoder = {
         f"W_enc_{index}": layer.encoder.whole(),
         f"b_enc_{index}": layer.encoder_bias,
@@ -96,7 +99,10 @@ def _cross_layer_tensors(index: int, layer: Layer) -> tuple[dict[str, Tensor], d
         encoder[f"threshold_{index}"] = layer.activation.threshold
     if layer.skip is not None:
         encoder[f"W_skip_{index}"] = layer.skip.mT
-    return encoder, {f"W_dec_{index}": layer.decoder.whole()}
+    # The layout has room for every later layer; beyond a window decoders are zero.
+    decoder = layer.decoder.whole()
+    unreached = n_layers - index - decoder.shape[1]
+    return encoder, {f"W_dec_{index}": pad(decoder, (0, 0, 0, unreached))}
 
 
 def _config(dictionary: Transcoders | CrossLayerTranscoder) -> dict[str, str | int]:
@@ -126,9 +132,13 @@ def _activation_words(dictionary: Transcoders | CrossLayerTranscoder) -> dict[st
 
 def _words(layer: Layer) -> tuple[str, int]:
     match layer.activation:
-        case TopK(k):
-            return "topk", k
+        case TopK(k, relu):
+            return "topk_relu" if relu else "topk", k
         case JumpReLU():
             return "jumprelu", 0
         case ReLU():
             return "relu", 0
+        case Gated():
+            raise DictionaryError(
+                f"{layer.source} is gated, which circuit-tracer's layout has no words for."
+            )

@@ -1,0 +1,184 @@
+"""Text to rows of tokens, all of one length, from a position that can be found again.
+
+Documents are packed: their tokens, an end-of-text token behind each where the tokenizer has one,
+are cut into pieces of context - 1, and a special token is put in front of every piece, as
+`Model.tokenize` does with a prompt. Special tokens and the first position carry outsize
+activations (attention sinks) and are left out of training, as they are left out of graphs.
+
+A `Position` names the next token by document and offset, so a training that was killed goes on
+with the very next row although nobody kept the text. A text that ends is read again from its
+beginning, unless it can be read only once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interp_widgets.dictionaries.errors import DictionaryError
+
+# Files are cut into documents of about this many characters, at line ends.
+PIECE = 1 << 16
+# Fast tokenizers work through a batch of documents at once.
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Position:
+    """The token that comes next: its reading of the text, its document there, its offset."""
+
+    epoch: int = 0
+    document: int = 0
+    offset: int = 0
+
+
+class Corpus:
+    """The rows of a text.
+
+    Args:
+        text: documents, one text, or the path of a .txt or .jsonl file (strings, or objects with
+            "text") or of a folder of such files.
+        tokenizer: of the model that will read the rows.
+        context: tokens per row, the special token in front included.
+
+    Raises DictionaryError for a text that is none of these.
+    """
+
+    def __init__(self, text: Iterable[str] | Path, tokenizer: Any, context: int) -> None:
+        if isinstance(text, str):
+            text = [text]
+        if not isinstance(text, (Path, Iterable)):
+            raise DictionaryError(
+                f"A text is a list of documents or a Path, not {type(text).__name__}."
+            )
+        if context < 2:
+            raise DictionaryError(f"The context is at least 2 tokens, not {context}.")
+        if isinstance(text, Path):
+            _files(text)
+        self.path = text if isinstance(text, Path) else None
+        self.context = context
+        self._text, self._tokenizer = text, tokenizer
+        self._once = isinstance(text, Iterator)
+
+    def documents(self) -> Iterator[str]:
+        """The documents, from the first; a text that can be read only once goes on."""
+        return _from_files(self._text) if isinstance(self._text, Path) else iter(self._text)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the first document, to tell another text; "" for one that is read once."""
+        first = "" if self._once else next(self.documents(), "")
+        return hashlib.sha256(first.encode()).hexdigest() if first else ""
+
+    @cached_property
+    def special(self) -> Tensor:
+        """[n], the ids of the tokenizer's special tokens."""
+        return torch.tensor(sorted(self._tokenizer.all_special_ids), dtype=torch.int64)
+
+    def trained_on(self, rows: Tensor) -> Tensor:
+        """Which positions of rows are trained on: bool, the shape of `rows` [row, context]."""
+        kept = ~torch.isin(rows, self.special)
+        kept[:, 0] = False
+        return kept
+
+    def rows(self, start: Position) -> Iterator[tuple[Tensor, Position]]:
+        """Rows [context] from `start` on, each with the position behind it.
+
+        Endless, unless the text can be read only once. Raises DictionaryError for a text without
+        a single token.
+        """
+        tok = self._tokenizer
+        names = (tok.bos_token_id, tok.pad_token_id, tok.eos_token_id, *tok.all_special_ids)
+        front = [i for i in names if i is not None][:1]
+        wanted = self.context - len(front)
+        waiting: list[int] = []
+        for ids, position in self._tokens(start):
+            waiting += ids
+            while len(waiting) >= wanted:
+                # Of this document's tokens all but the waiting ones are used.
+                left = len(waiting) - wanted
+                row, waiting = waiting[:wanted], waiting[wanted:]
+                behind = Position(position.epoch, position.document, position.offset - left)
+                yield torch.tensor(front + row, dtype=torch.int64), behind
+
+    def _tokens(self, start: Position) -> Iterator[tuple[list[int], Position]]:
+        """Each document's tokens from `start` on, with the position behind the last."""
+        epoch, document, offset = start.epoch, start.document, start.offset
+        end = self._tokenizer.eos_token_id
+        while True:
+            found = False
+            documents = islice(self.documents(), document, None)
+            while some := list(islice(documents, AT_ONCE)):
+                wrong = next((d for d in some if not isinstance(d, str)), None)
+                if wrong is not None:
+                    raise DictionaryError(
+                        f"Documents are texts, but document {document} or one of the next is "
+                        f"{type(wrong).__name__}."
+                    )
+                for ids in self._tokenizer(some, add_special_tokens=False)["input_ids"]:
+                    ids = ids if end is None or not ids else [*ids, end]
+                    if len(ids) > offset:
+                        found = True
+                        yield ids[offset:], Position(epoch, document, len(ids))
+                    document, offset = document + 1, 0
+            if self._once:
+                return
+            if not found and start.document == 0 and epoch == start.epoch:
+                raise DictionaryError("The text holds no tokens: give at least one document.")
+            epoch, document, offset = epoch + 1, 0, 0
+
+
+def _files(path: Path) -> list[Path]:
+    """The files of a text; raises DictionaryError where there are none."""
+    if path.is_file() and path.suffix in (".txt", ".jsonl"):
+        return [path]
+    found = sorted([*path.glob("*.txt"), *path.glob("*.jsonl")]) if path.is_dir() else []
+    if not found:
+        raise DictionaryError(
+            f"{path} is neither a .txt or .jsonl file nor a folder that holds such files."
+        )
+    return found
+
+
+def _from_files(path: Path) -> Iterator[str]:
+    for file in _files(path):
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            yield from _json_lines(file, lines) if file.suffix == ".jsonl" else _pieces(lines)
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[str]:
+    piece: list[str] = []
+    size = 0
+    for line in lines:
+        piece.append(line)
+        size += len(line)
+        if size >= PIECE:
+            yield "".join(piece)
+            piece, size = [], 0
+    if piece:
+        yield "".join(piece)
+
+
+def _json_lines(file: Path, lines: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            value = None
+        text = value.get("text") if isinstance(value, dict) else value
+        if not isinstance(text, str):
+            raise DictionaryError(
+                f'{file.name}, line {number}: neither a JSON string nor an object with a "text".'
+            )
+        yield text
