@@ -9,7 +9,7 @@ What selects or jumps has no useful gradient; each module of this folder says wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import DictionaryError
@@ -137,12 +137,6 @@ class Gated:
 
 
 Recipe = TopK | BatchTopK | Matryoshka | ReLU | JumpReLU | Gated
-
-
-@dataclass(frozen=True)
-class _Defaults:
-    lr: float
-    at_features: int = field(default=2**14)
 
 
 def default_lr(recipe: Recipe, n_features: int) -> float:

@@ -175,6 +175,5 @@ class _Pick(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         order, rows, starts = ctx.entries.by_feature
         scales = gradient[order]
-        to_weight = _bag(rows, starts, scales, x)
-        to_bias = gradient.new_zeros(len(starts)).index_add(0, ctx.entries.features, gradient)
-        return to_weight, to_bias, None, None, None
+        to_bias = _bag(rows, starts, scales, x.new_ones(len(x), 1)).squeeze(1)
+        return _bag(rows, starts, scales, x), to_bias, None, None, None

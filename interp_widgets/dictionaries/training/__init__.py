@@ -1,0 +1,1 @@
+"""Training sparse dictionaries: recipes (`recipes`), what to train (`specs`), one step (`trainee`)."""
