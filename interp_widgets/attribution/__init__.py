@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..dictionaries import Dictionary, check_fits
+from ..dictionaries import Dictionary, DictionaryError, SparseCoder, check_fits
 from ..dictionaries import load as load_dictionary
 from ..models import Model
 from ..models.model import Prompt
@@ -53,7 +53,8 @@ def attribute(
         model: from `load`.
         prompt: text, or token ids.
         dictionary: transcoders or a cross-layer transcoder, or the folder they are in. None
-            uses the model's own MLP neurons, which needs no training and leaves no error.
+            takes the dictionary that comes with the model (the organism has one), else its MLP
+            neurons, which need no training and leave no error; "neurons" asks for those.
         targets: what to explain, at the last position. None: the most probable next tokens.
             A token (" Mary" or its id); a pair for a logit difference (" Mary", " John"); a
             direction [d_model] in the final norm's output space; or several of these.
@@ -69,11 +70,7 @@ def attribute(
     """
     ids = model.tokenize(prompt)
     check_targets(model, targets)
-    if isinstance(dictionary, (str, Path)):
-        dictionary = load_dictionary(dictionary)
-    if dictionary is not None:
-        check_fits(dictionary, model.n_layers, model.d_model, model.name)
-    chosen = dictionary
+    chosen = _dictionary(model, dictionary)
 
     def work(**signals: object) -> GraphTable:
         return tracing.trace(
@@ -90,3 +87,18 @@ def attribute(
 
     text = prompt if isinstance(prompt, str) else model.tokenizer.decode(ids.tolist())
     return Graph.computing(work, text)
+
+
+def _dictionary(model: Model, wanted: Dictionary | str | Path | None) -> Dictionary | None:
+    """The features to draw; None for neurons."""
+    wanted = wanted or model.dictionary
+    if wanted is None or wanted == "neurons":
+        return None
+    found = load_dictionary(wanted) if isinstance(wanted, (str, Path)) else wanted
+    if isinstance(found, SparseCoder):
+        raise DictionaryError(
+            f"{found.scan} is a single {found.kind}, and a graph needs one transcoder for every "
+            'layer: give a set of transcoders, a cross-layer transcoder, or "neurons".'
+        )
+    check_fits(found, model.n_layers, model.d_model, model.name)
+    return found

@@ -65,6 +65,9 @@ class NeuronUnits:
             out[here] = block[self.position[here], self.feature[here]]
         return out
 
+    def label(self, layer: int, feature: int) -> str:
+        return ""
+
     def readers(self, index: Tensor) -> Targets:
         return readers(self, index, _READS, self._linearised)
 

@@ -320,7 +320,9 @@ class _Run:
         value = np.where(has_row, value, np.nan).astype(np.float32)
         bias = np.full(len(kind), np.nan, dtype=np.float32)
         bias[has_row] = self.bias[rows].float().cpu().numpy()
-        names = [""] * (m + n_layers * n) + list(frozen.recording.tokens) + list(outputs.names)
+        named = zip(u.layer[units].tolist(), u.feature[units].tolist(), strict=True)
+        names = [u.label(*place) for place in named] + [""] * (n_layers * n)
+        names += [*frozen.recording.tokens, *outputs.names]
         ids = tuple(
             node_id(*four)
             for four in zip(

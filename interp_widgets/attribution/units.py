@@ -40,7 +40,8 @@ class Units(Protocol):
 
     layer, position, feature, activation, value: [unit], sorted by (layer, position, feature);
     value is what incoming edges and bias add up to (a pre-activation, or a neuron's value);
-    effect is the live gradient times activation, where it was computed.
+    effect is the live gradient times activation, where it was computed. `label` is the name that
+    came with a feature, or "".
     errors: per block [position, d_model].
     """
 
@@ -55,6 +56,8 @@ class Units(Protocol):
     value: Tensor
     effect: Tensor | None
     errors: list[Tensor]
+
+    def label(self, layer: int, feature: int) -> str: ...
 
     def readers(self, index: Tensor) -> Targets: ...
 
@@ -110,6 +113,10 @@ class Features:
         self.value = joined("pre_activation").to(frozen.dtype)
         self._writes = [self._gather(i) for i in range(frozen.n_layers)]
         self.errors = [self._error(i) for i in range(frozen.n_layers)]
+
+    def label(self, layer: int, feature: int) -> str:
+        found = self.dictionary.labels.get((layer, feature))
+        return found.text if found else ""
 
     def readers(self, index: Tensor) -> Targets:
         def rows(layer: int, position: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,10 +5,11 @@ active = dictionary.encode(layer, x)
 vectors = dictionary.decoder(layer, active.feature, target_layer=layer)
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from interp_widgets.dictionaries import hub
+from interp_widgets.dictionaries import hub, labels
 from interp_widgets.dictionaries.activations import Activation, Gated, JumpReLU, ReLU, TopK
 from interp_widgets.dictionaries.coder import InputNorm, SparseCoder
 from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
@@ -47,6 +48,9 @@ __all__ = [
 ]
 
 
+Loaded = Transcoders | CrossLayerTranscoder | SparseCoder
+
+
 class Format(Protocol):
     """A module of `formats`."""
 
@@ -54,15 +58,13 @@ class Format(Protocol):
 
     def matches(self, folder: Path) -> bool: ...
 
-    def load(
-        self, folder: Path, scan: str, lazy: bool | None = None
-    ) -> Transcoders | CrossLayerTranscoder: ...
+    def load(self, folder: Path, scan: str, lazy: bool | None = None) -> Loaded: ...
 
 
 FORMATS: tuple[Format, ...] = (circuit_tracer,)
 
 
-def load(path: str | Path, *, lazy: bool | None = None) -> Transcoders | CrossLayerTranscoder:
+def load(path: str | Path, *, lazy: bool | None = None) -> Loaded:
     """A dictionary from a folder or from the Hugging Face hub.
 
     Args:
@@ -86,6 +88,13 @@ def load(path: str | Path, *, lazy: bool | None = None) -> Transcoders | CrossLa
         folder, scan = hub.download_folder(reference), str(path)
     for reader in FORMATS:
         if reader.matches(folder):
-            return reader.load(folder, scan=scan, lazy=lazy)
+            return _labelled(reader.load(folder, scan=scan, lazy=lazy), folder)
     known = "; ".join(reader.name for reader in FORMATS)
     raise DictionaryError(f"{folder} holds no dictionary in a known format; known are: {known}.")
+
+
+def _labelled(found: Loaded, folder: Path) -> Loaded:
+    """With the names that lie beside the weights."""
+    if isinstance(found, SparseCoder):
+        return found
+    return replace(found, labels=labels.read(folder))

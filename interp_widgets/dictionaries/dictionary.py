@@ -17,6 +17,7 @@ from torch import Tensor
 
 from interp_widgets.dictionaries.activations import Activation
 from interp_widgets.dictionaries.errors import DictionaryError
+from interp_widgets.dictionaries.labels import Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,10 @@ class Dictionary(Protocol):
     @property
     def model_name(self) -> str | None:
         """The model it was made for, where the files say so."""
+
+    @property
+    def labels(self) -> Labels:
+        """Names of features, where there are any."""
 
     @property
     def dtype(self) -> torch.dtype: ...

@@ -16,6 +16,7 @@ from torch.nn.functional import linear
 from interp_widgets.dictionaries.activations import Activation, TopK, parameters
 from interp_widgets.dictionaries.dictionary import ActiveFeatures
 from interp_widgets.dictionaries.errors import DictionaryError
+from interp_widgets.dictionaries.labels import Labels
 from interp_widgets.dictionaries.rows import Rows, finite
 from interp_widgets.models.places import Place, Site
 
@@ -133,7 +134,7 @@ class LayeredDictionary:
 
     All layers share one device and dtype; files that mix dtypes are brought to the most
     precise one, which changes no value. `declared` is what the files say of themselves
-    ("l0", "fvu", ...), to be compared with what is measured.
+    ("l0", "fvu", ...), to be compared with what is measured; `labels` names features.
     """
 
     kind: ClassVar[str]
@@ -144,6 +145,7 @@ class LayeredDictionary:
     scan: str
     model_name: str | None = None
     declared: Mapping[str, float | str] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.layers:

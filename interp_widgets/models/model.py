@@ -40,17 +40,27 @@ class Model:
         tokenizer: its tokenizer.
         name: how results name it.
         origin: where the weights came from, written into results.
+        dictionary: the folder of the dictionary that comes with the model, if one does.
 
     Raises ModelError for an unknown family.
     """
 
-    def __init__(self, hf: nn.Module, tokenizer: Any, *, name: str = "", origin: str = "") -> None:
+    def __init__(
+        self,
+        hf: nn.Module,
+        tokenizer: Any,
+        *,
+        name: str = "",
+        origin: str = "",
+        dictionary: Path | None = None,
+    ) -> None:
         self.hf = hf
         self.tokenizer = tokenizer
         self.anatomy: Anatomy = anatomy_of(hf)
         self.config: Any = hf.config
         self.name = name or getattr(hf.config, "_name_or_path", "") or type(hf).__name__
         self.origin = origin
+        self.dictionary = dictionary
         self.lock = threading.RLock()
         hf.eval().requires_grad_(False)
         # Patterns are only visible under eager attention; sdpa returns None for them.
@@ -349,7 +359,7 @@ def _check_finite(recording: Recording, name: str) -> None:
 
 
 def load(
-    name: str | Path,
+    name: str | Path = "organism",
     *,
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
@@ -360,7 +370,7 @@ def load(
     """A model by catalogue name, Hugging Face id, folder or GGUF file.
 
     Args:
-        name: "smollm2", an id such as "openai-community/gpt2", a folder, or a .gguf file.
+        name: "organism" (in this package, no download), "smollm2", an id such as "openai-community/gpt2", a folder, or a .gguf file.
         dtype: of the weights; analysis itself runs in float32 (float64 for float64).
         device: "cpu", "cuda", ...; default: CUDA if there is one.
         device_map: handed to transformers, to spread a model over several devices.
@@ -394,4 +404,10 @@ def load(
         raise ModelError(catalog.explain(error, str(name))) from error
     if device_map is None:
         hf = hf.to(device)
-    return Model(hf, tokenizer, name=weights.name, origin=str(weights.origin))
+    return Model(
+        hf,
+        tokenizer,
+        name=weights.name,
+        origin=str(weights.origin),
+        dictionary=weights.dictionary,
+    )

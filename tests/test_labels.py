@@ -1,0 +1,85 @@
+"""Names of features: written, read, refused, and seen in a graph."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+
+from interp_widgets.attribution import attribute
+from interp_widgets.attribution.table import FEATURE
+from interp_widgets.dictionaries import DictionaryError, load, save
+from interp_widgets.dictionaries.labels import Label, read, write
+
+TEXAS = Label("texas", score=0.97, control=0.52, samples=240, source="by hand")
+
+
+def document(**changes: Any) -> str:
+    label = {"layer": 1, "feature": 2, "text": "texas"}
+    whole = {"format": "interp_widgets.labels", "version": 1, "labels": [label | changes]}
+    return json.dumps(whole)
+
+
+def test_labels_come_back_as_they_were_written(tmp_path: Path) -> None:
+    said = {(1, 2): TEXAS, (0, 7): Label("<b>día</b>\n“quoted”", source="by hand")}
+    write(said, tmp_path, source="by hand")
+    assert read(tmp_path) == said
+
+
+def test_a_folder_without_labels_has_none(tmp_path: Path) -> None:
+    assert read(tmp_path) == {}
+
+
+def test_a_graph_shows_the_names_that_lie_beside_the_weights(tmp_path: Path) -> None:
+    model = tiny_models.model("llama grouped")
+    bare = tiny_models.dictionary("transcoder")
+    save(bare, tmp_path)
+    names = {(layer, 3): Label(f"third of {layer}") for layer in range(tiny_models.LAYERS)}
+    write(names, tmp_path, source="test")
+
+    table = attribute(model, tiny_models.PROMPT, tmp_path).wait(60).table
+    features = [i for i in range(table.n_nodes) if table.kind[i] == FEATURE]
+    third = [i for i in features if table.feature[i] == 3]
+    assert third
+    for i in features:
+        wanted = f"third of {table.layer[i]}" if i in third else ""
+        assert table.names[i] == wanted
+
+
+def test_a_model_that_brings_a_dictionary_is_drawn_with_it(tmp_path: Path) -> None:
+    plain = tiny_models.model("llama grouped")
+    save(replace(tiny_models.dictionary("transcoder"), scan="its own"), tmp_path)
+    model = type(plain)(plain.hf, plain.tokenizer, name="brings", dictionary=tmp_path)
+    own = attribute(model, tiny_models.PROMPT).wait(60).table
+    named = attribute(model, tiny_models.PROMPT, tmp_path).wait(60).table
+    neurons = attribute(model, tiny_models.PROMPT, "neurons").wait(60).table
+    assert own.unit == named.unit == "feature"
+    assert own.ids == named.ids
+    assert neurons.unit == "neuron"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not readable JSON"),
+        ("[]", 'no "format"'),
+        (json.dumps({"format": "something else"}), 'no "format"'),
+        (document().replace('"version": 1', '"version": 2'), "newer interp_widgets"),
+        (document(layer=-1), "entry 0 is not a label.*-1 is not a whole number"),
+        (document(layer=True), "entry 0 is not a label"),
+        (document(feature="2"), "entry 0 is not a label"),
+        (document(text=" "), "entry 0 is not a label.*is not a text"),
+        (document(score=1.5), "entry 0 is not a label.*not between 0 and 1"),
+        (document(score=float("nan")), "entry 0 is not a label"),
+        ("[" * 100_000, "not readable JSON"),
+    ],
+)
+def test_a_file_that_is_no_labels_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    save(tiny_models.dictionary("transcoder"), tmp_path)
+    (tmp_path / "labels.json").write_text(text, "utf-8")
+    with pytest.raises(DictionaryError, match=f"(?s)labels.json.*{said}"):
+        load(tmp_path)
