@@ -17,7 +17,12 @@ from ..dictionary import ActiveFeatures
 from ..errors import DictionaryError
 from . import export, initialise, recipes
 from .adam import Adam
+from .batch_topk import BatchTopK
+from .gated import Gated
 from .group import Group
+from .jumprelu import JumpReLU
+from .matryoshka import Matryoshka
+from .relu import ReLU
 from .rules import Batch, Loss, Rule
 from .specs import Spec
 from .topk import TopK
@@ -40,7 +45,7 @@ class Learner:
     ) -> None:
         self.spec = spec
         self.weights = Weights(spec, d_in, d_out, device, dtype)
-        self.rule: Rule = _rule(spec.recipe)
+        self.rule: Rule = _rule(spec.recipe, self.weights)
         self.adam = Adam(self.weights.parameters, (0.9, 0.999))
         shape = (len(spec.reads), spec.n_features)
         # since_fired: tokens since each feature fired; fires: the running mean of how often.
@@ -199,8 +204,19 @@ class Learner:
         self.counters["steps"].add_(1)
 
 
-def _rule(recipe: recipes.Recipe) -> Rule:
+def _rule(recipe: recipes.Recipe, weights: Weights) -> Rule:
     match recipe:
-        case recipes.TopK():
-            return TopK(recipe)
-    raise NotImplementedError(recipe)
+        case recipes.Matryoshka():
+            return Matryoshka(recipe, _top(recipe.base, weights))
+        case recipes.TopK() | recipes.BatchTopK():
+            return _top(recipe, weights)
+        case recipes.ReLU():
+            return ReLU(recipe)
+        case recipes.JumpReLU():
+            return JumpReLU(recipe, weights)
+        case recipes.Gated():
+            return Gated(recipe, weights)
+
+
+def _top(recipe: recipes.TopK | recipes.BatchTopK, weights: Weights) -> TopK:
+    return TopK(recipe) if isinstance(recipe, recipes.TopK) else BatchTopK(recipe, weights)

@@ -35,10 +35,7 @@ class TopK:
     dead_after: int = DEAD_AFTER
 
     def __post_init__(self) -> None:
-        _whole("k", self.k)
-        _positive("dead_after", self.dead_after)
-        if self.aux_k is not None:
-            _whole("aux_k", self.aux_k)
+        _check_topk(self)
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,8 @@ class BatchTopK:
     aux_k: int | None = None
     dead_after: int = DEAD_AFTER
 
-    __post_init__ = TopK.__post_init__  # type: ignore[assignment]
+    def __post_init__(self) -> None:
+        _check_topk(self)
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,8 @@ class JumpReLU:
     bandwidth: how near the threshold, in all, a pre-activation must be to move it. The defaults
         are Anthropic's; they make the step dense. 0.001 is Rajamanoharan et al.'s.
     c: slope of the tanh.
-    target_l0: needed by "quadratic"; with "tanh", the weight follows it: x 1.001 per step while L0
-        is above, / 1.001 while it is below.
+    target_l0: needed by "quadratic"; with "tanh", the weight follows it: it grows
+        by half a percent per step and e-fold that L0 is above, and shrinks likewise.
     """
 
     sparsity: float = 1.0
@@ -145,6 +143,13 @@ def default_lr(recipe: Recipe, n_features: int) -> float:
     The scaling is Gao et al.'s; the constant is sparsify's for TopK and Anthropic's for the rest.
     """
     return 2e-4 * (2**14 / n_features) ** 0.5
+
+
+def _check_topk(recipe: TopK | BatchTopK) -> None:
+    _whole("k", recipe.k)
+    _positive("dead_after", recipe.dead_after)
+    if recipe.aux_k is not None:
+        _whole("aux_k", recipe.aux_k)
 
 
 def _whole(name: str, value: object) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..activations import Activation
 from .group import Group
+from .sparse_ops import Entries
 from .weights import Code, Weights
 
 
@@ -36,6 +37,11 @@ class Batch:
     sparsity: float
     k: int | None
     group: Group
+
+    def picked(self, source: int, entries: Entries) -> Code:
+        """Some pre-activations of a source."""
+        weight, bias = self.weights.encoder(source)
+        return Code(entries, entries.pick(self.pre[source], self.x[source], weight, bias))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +69,26 @@ class Rule(Protocol):
         """The same outside training, on scaled inputs."""
 
 
-def errors(batch: Batch, predicted: Sequence[Tensor | float]) -> list[Tensor]:
-    """y - y' of every target, where features predict this much of it."""
-    return [
-        y - (batch.weights.base(target, batch.x[target]) + predicted[target])
-        for target, y in enumerate(batch.y)
-    ]
+def errors(batch: Batch, predicted: Sequence[Tensor | float], frozen: bool = False) -> list[Tensor]:
+    """y - y' of every target, where features predict this much of it.
+
+    frozen: decoder biases and skip paths get no gradient.
+    """
+    base = [batch.weights.base(target, x) for target, x in enumerate(batch.x)]
+    if frozen:
+        base = [part.detach() for part in base]
+    return [y - (b + part) for y, b, part in zip(batch.y, base, predicted, strict=True)]
 
 
 def squared(errors: Sequence[Tensor]) -> Tensor:
     """|e|^2, mean over tokens, summed over targets."""
     return torch.stack([error.square().sum(1).mean() for error in errors]).sum()
+
+
+def weighted(batch: Batch, codes: Sequence[Code]) -> Tensor:
+    """Sum of a_j |W_j| over features and sources, mean over tokens."""
+    sums = [
+        (code.values * code.entries.spread(batch.weights.lengths(source))).sum()
+        for source, code in enumerate(codes)
+    ]
+    return torch.stack(sums).sum() / len(batch.x[0])

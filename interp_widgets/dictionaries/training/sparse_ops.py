@@ -76,11 +76,11 @@ class Sparse:
         """How often each feature's value is above 0: [F]."""
         return torch.bincount(self.features[values > 0], minlength=self.n_features)
 
-    def between(self, low: int, high: int) -> tuple[Sparse, Tensor]:
-        """The entries of features low to high - 1, counted from 0, and which entries they are."""
+    def between(self, values: Tensor, low: int, high: int) -> tuple[Sparse, Tensor]:
+        """The entries of features low to high - 1, counted from 0, and their values."""
         chosen = ((self.features >= low) & (self.features < high)).nonzero().squeeze(1)
         rows = self.rows[chosen]
-        return _sorted(rows, self.features[chosen] - low, self.n_rows, high - low), chosen
+        return _sorted(rows, self.features[chosen] - low, self.n_rows, high - low), values[chosen]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +104,9 @@ class Dense:
     def fired(self, values: Tensor) -> Tensor:
         return (values > 0).sum(0)
 
+    def between(self, values: Tensor, low: int, high: int) -> tuple[Dense, Tensor]:
+        return Dense(high - low), values[:, low:high]
+
 
 Entries = Sparse | Dense
 
@@ -114,6 +117,12 @@ def where(mask: Tensor) -> Entries:
     if len(rows) > DENSE_FROM * mask.numel():
         return Dense(mask.shape[1])
     return _sorted(rows, features, *mask.shape)
+
+
+def above(scores: Tensor, floor: Tensor) -> Sparse:
+    """The entries [n, F] that are above 0 and at least `floor`."""
+    rows, features = ((scores >= floor) & (scores > 0)).nonzero(as_tuple=True)
+    return _sorted(rows, features, *scores.shape)
 
 
 def top_of_rows(pre: Tensor, k: int) -> Sparse:

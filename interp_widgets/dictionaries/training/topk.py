@@ -35,7 +35,7 @@ class TopK:
         k = batch.k or self.recipe.k
         self.state["k"].fill_(k)
         return [
-            Code(entries, _picked(batch, source, entries).relu())
+            Code(entries, batch.picked(source, entries).values.relu())
             for source, entries in enumerate(self.entries(batch, k))
         ]
 
@@ -85,8 +85,3 @@ def auxiliary(batch: Batch, left: list[Tensor], aux_k: int) -> Tensor | None:
 
 def _rows(features: Tensor):  # type: ignore[no-untyped-def]
     return lambda table: table[features]
-
-
-def _picked(batch: Batch, source: int, entries: Sparse) -> Tensor:
-    weight, bias = batch.weights.encoder(source)
-    return entries.pick(batch.pre[source], batch.x[source], weight, bias)

@@ -34,6 +34,10 @@ class Code:
     entries: Entries
     values: Tensor
 
+    def between(self, low: int, high: int) -> Code:
+        """Features low to high - 1 alone, counted from 0."""
+        return Code(*self.entries.between(self.values, low, high))
+
 
 class Weights:
     """Parameters by name ("encoder.0", ...) and constants (centres and scales)."""
@@ -63,7 +67,7 @@ class Weights:
         self.parameters[name] = torch.zeros(*shape, **self.new).requires_grad_()
 
     def add_parameter(self, name: str, value: Tensor) -> None:
-        self.parameters[name] = value.to(**self.new).requires_grad_()
+        self.parameters[name] = value.to(**self.new, copy=True).requires_grad_()
 
     @property
     def tied(self) -> bool:
