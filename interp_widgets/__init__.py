@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .attribution import Graph as Graph
     from .attribution import attribute as attribute
     from .dictionaries import load as load_dictionary
+    from .dictionaries.training import Training as Training
+    from .dictionaries.training import train as train
     from .models import Model as Model
     from .models import load as load
     from .views import GraphView as GraphView
@@ -27,12 +29,24 @@ _PLACES = {
     "Graph": ("attribution", "Graph"),
     "GraphView": ("views", "GraphView"),
     "Model": ("models", "Model"),
+    "Training": ("dictionaries.training", "Training"),
     "attribute": ("attribution", "attribute"),
     "load": ("models", "load"),
     "load_dictionary": ("dictionaries", "load"),
+    "train": ("dictionaries.training", "train"),
 }
 
-__all__ = ["Graph", "GraphView", "Model", "__version__", "attribute", "load", "load_dictionary"]
+__all__ = [
+    "Graph",
+    "GraphView",
+    "Model",
+    "Training",
+    "__version__",
+    "attribute",
+    "load",
+    "load_dictionary",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

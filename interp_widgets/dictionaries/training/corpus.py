@@ -114,8 +114,11 @@ class Corpus:
         """Each document's tokens from `start` on, with the position behind the last."""
         epoch, document, offset = start.epoch, start.document, start.offset
         end = self._tokenizer.eos_token_id
+        found = True
         while True:
-            found = False
+            if not found:  # a whole reading gave nothing
+                raise DictionaryError("The text holds no tokens: give at least one document.")
+            found = (document, offset) != (0, 0)
             documents = islice(self.documents(), document, None)
             while some := list(islice(documents, AT_ONCE)):
                 wrong = next((d for d in some if not isinstance(d, str)), None)
@@ -124,7 +127,8 @@ class Corpus:
                         f"Documents are texts, but document {document} or one of the next is "
                         f"{type(wrong).__name__}."
                     )
-                for ids in self._tokenizer(some, add_special_tokens=False)["input_ids"]:
+                encoded = self._tokenizer(some, add_special_tokens=False, verbose=False)
+                for ids in encoded["input_ids"]:
                     ids = ids if end is None or not ids else [*ids, end]
                     if len(ids) > offset:
                         found = True
@@ -132,8 +136,6 @@ class Corpus:
                     document, offset = document + 1, 0
             if self._once:
                 return
-            if not found and start.document == 0 and epoch == start.epoch:
-                raise DictionaryError("The text holds no tokens: give at least one document.")
             epoch, document, offset = epoch + 1, 0, 0
 
 
