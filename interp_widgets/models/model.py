@@ -188,7 +188,8 @@ class Model:
 
         Args:
             ids: [batch, position] int64, right-padded.
-            mask: bool [batch, position], False on padding. None means no padding.
+            mask: bool [batch, position], False on padding; checked to be on the right, where
+                it changes nothing in front of it. What is seen at padding means nothing.
             read: the places to keep.
             write: per place, a function of the value there [batch, position, d] and of what was
                 read so far (earlier places, and this one); what it returns takes the value's
@@ -203,12 +204,9 @@ class Model:
         read, write = frozenset(read), dict(write or {})
         check_ids(ids, mask, self.config, self.name)
         check_places([*read, *write], self.n_layers, self.name)
-        there = self.device
-        mask = None if mask is None else mask.to(there)
         with self.lock, torch.no_grad():
-            return visit(
-                self._traced, self.hf, self.anatomy, ids.to(there), mask, read, write, logits
-            )
+            ids = ids.to(self.device)
+            return visit(self._traced, self.hf, self.anatomy, ids, read, write, logits)
 
     def gradients(self, ids: Tensor, vectors: Tensor) -> list[list[Tensor]]:
         """Live gradients of targets with respect to every neuron's value, nothing frozen.

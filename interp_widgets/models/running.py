@@ -4,6 +4,10 @@ The trace visits, in forward order, only the places that are named, and stops be
 one if nobody wants logits. Writes act on what the rest of the pass computes, so the pass that
 a reader sees above a write is the changed one.
 
+Attention is causal and padding stands behind the tokens, so no token ever looks at padding and
+the model needs no mask for it. (Given one, a sliding window makes rows of padding that may look
+at nothing; their softmax is NaN in float64, and NaN times 0 reaches the tokens.)
+
 The stream in the middle of a block is no module's output. It is written in place: the tensor
 that the MLP's norm reads is the tensor that the MLP's output is added to.
 """
@@ -80,7 +84,6 @@ def visit(
     hf: nn.Module,
     row: Anatomy,
     ids: Tensor,
-    mask: Tensor | None,
     read: Collection[Place],
     write: Mapping[Place, Edit],
     logits: bool,
@@ -88,12 +91,9 @@ def visit(
     """One run of `hf`, which `traced` wraps; the rest is as `Model.run` describes it."""
     seen: dict[Place, Tensor] = {}
     output: list[Tensor] = []
-    inputs: dict[str, Any] = {"input_ids": ids, "use_cache": False}
-    if mask is not None:
-        inputs["attention_mask"] = mask.to(torch.int64)
     if not (logits or read or write):
         return Run(None, seen)
-    with traced.trace(**inputs) as tracer:
+    with traced.trace(input_ids=ids, use_cache=False) as tracer:
         _visit_places(traced, hf, row, read, write, seen)
         # A trace that is stopped loses what it assigned, but not what it put into a list.
         output.append(traced.output.logits) if logits else tracer.stop()
