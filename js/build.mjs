@@ -2,6 +2,7 @@
 //   graph.js             anywidget module (ESM, one file, no imports)
 //   graph.css            its style sheet
 //   graph-standalone.js  the same view as a plain script, for pages with no kernel
+//   training.js, .css    the live view of a training; its charts are plotly's own
 import { mkdir } from "node:fs/promises";
 import * as esbuild from "esbuild";
 
@@ -25,6 +26,13 @@ const targets = [
     outfile: `${OUT}/graph-standalone.js`,
   },
   { ...common, entryPoints: ["js/graph/style.css"], outfile: `${OUT}/graph.css` },
+  {
+    ...common,
+    entryPoints: ["js/training/widget.ts"],
+    format: "esm",
+    outfile: `${OUT}/training.js`,
+  },
+  { ...common, entryPoints: ["js/training/style.css"], outfile: `${OUT}/training.css` },
 ];
 
 await mkdir(OUT, { recursive: true });
