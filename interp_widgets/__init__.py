@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .attribution import Graph as Graph
     from .attribution import attribute as attribute
-    from .dictionaries import load as load_dictionary
+    from .dictionaries.report import load_dictionary as load_dictionary
     from .dictionaries.training import Training as Training
     from .dictionaries.training import train as train
     from .models import Model as Model
@@ -32,7 +32,7 @@ _PLACES = {
     "Training": ("dictionaries.training", "Training"),
     "attribute": ("attribution", "attribute"),
     "load": ("models", "load"),
-    "load_dictionary": ("dictionaries", "load"),
+    "load_dictionary": ("dictionaries.report", "load_dictionary"),
     "train": ("dictionaries.training", "train"),
 }
 
