@@ -30,6 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from interp_widgets.dictionaries import load as load_dictionary
 from interp_widgets.dictionaries.coder import SparseCoder
@@ -89,10 +90,7 @@ def write_text(
 ) -> None:
     """train.jsonl, held_out.jsonl and sources.json in `folder`/text."""
     sources: dict[str, list[str]] = {"generated": list(generated(model, generate))}
-    free = list(free_texts(packages))
-    if not free:
-        print("No free texts: neither a folder with the packages nor apt-get has them.")
-    for name, documents in free:
+    for name, documents in free_texts(packages):  # from a folder that goes with the generator
         sources[name] = []
         left = words
         for document in documents:
@@ -100,6 +98,8 @@ def write_text(
                 break
             sources[name].append(document)
             left -= len(document.split())
+    if len(sources) == 1:
+        print("No free texts: neither a folder with the packages nor apt-get has them.")
     everything = [(name, text) for name, texts in sources.items() for text in texts]
     random.Random(SEED).shuffle(everything)
     target = folder / "text"
@@ -116,32 +116,37 @@ def write_text(
     print(f"{len(everything):,} documents; words: {counts}")
 
 
-@torch.no_grad()
 def generated(model: Model, tokens: int, batch: int = 48, length: int = 192) -> Iterator[str]:
     """Documents that the model samples; every second one a conversation."""
-    torch.manual_seed(SEED)
+    random = torch.Generator(model.device).manual_seed(SEED)
     done = 0
     while done < tokens:
-        for front in ("", "<|im_start|>user\n"):
-            start = (
-                model.tokenize(front) if front else model.tokenize([model.tokenizer.eos_token_id])
-            )
-            with model.lock:
-                ids = model.hf.generate(  # type: ignore[operator]
-                    start.expand(batch, -1).to(model.device),
-                    do_sample=True,
-                    temperature=1.0,
-                    top_p=0.95,
-                    top_k=0,
-                    max_new_tokens=length,
-                    # Both sides of a conversation: the end of a turn is not the end.
-                    eos_token_id=-1,
-                    pad_token_id=model.tokenizer.pad_token_id,
-                )
-            for row in ids.tolist():
-                yield model.tokenizer.decode(row[len(start) if not front else 0 :])
-            done += ids.numel()
+        # Both sides of a conversation: the end of a turn does not end the document.
+        for front in ("<|endoftext|>", "<|im_start|>user\n"):
+            start = model.tokenizer(front, add_special_tokens=False)["input_ids"]
+            n = min(batch, -(-(tokens - done) // length))
+            if n < 1:
+                return
+            rows = _sample(model, torch.tensor([start] * n), length, random)
+            for row in rows.tolist():
+                yield model.tokenizer.decode(row).removeprefix("<|endoftext|>")
+            done += rows.numel()
             print(f"generated {done:,} of {tokens:,} tokens", flush=True)
+
+
+@torch.no_grad()
+def _sample(model: Model, ids: Tensor, length: int, random: torch.Generator) -> Tensor:
+    """`ids` [row, position], continued by `length` tokens at temperature 1 from the 200 likeliest."""
+    ids = ids.to(model.device)
+    new, past = ids, None
+    for _ in range(length):
+        with model.lock:
+            out = model.hf(input_ids=new, past_key_values=past, use_cache=True, logits_to_keep=1)
+        likely = out.logits[:, -1].float().topk(200)
+        drawn = torch.multinomial(likely.values.softmax(-1), 1, generator=random)
+        new, past = likely.indices.gather(1, drawn), out.past_key_values
+        ids = torch.cat([ids, new], dim=1)
+    return ids
 
 
 def free_texts(packages: Path | None) -> Iterator[tuple[str, Iterator[str]]]:

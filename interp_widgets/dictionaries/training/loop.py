@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from interp_widgets.dictionaries.coder import SparseCoder
+from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.training import checkpoint
 from interp_widgets.dictionaries.training.buffer import Cursor, MixingBuffer, Vectors
@@ -26,7 +28,7 @@ from interp_widgets.dictionaries.training.group import Group
 from interp_widgets.dictionaries.training.schedule import Schedule, check_setting, settings_of
 from interp_widgets.dictionaries.training.specs import Spec
 from interp_widgets.dictionaries.training.stream import Source
-from interp_widgets.dictionaries.training.trainee import Moment, make
+from interp_widgets.dictionaries.training.trainee import Moment, Trainee, make
 from interp_widgets.models import Place
 
 # Rows are encoded for examples every so many steps; so many at a time.
@@ -90,7 +92,7 @@ class Part:
     """One dictionary of a training: its trainee, what may be set, what was measured."""
 
     spec: Spec
-    trainee: Any
+    trainee: Trainee
     settings: dict[str, float]
     begun_with: dict[str, float]
     columns: tuple[str, ...]
@@ -125,14 +127,8 @@ class Loop:
         self._expected: int | None = None  # the checksum of the next batch, from a checkpoint
         self.schedule = Schedule(plan.steps, plan.warmup, plan.decay, plan.sparsity_warmup)
         self.parts: dict[str, Part] = {}
-        for index, (spec, lr) in enumerate(zip(plan.specs, plan.lr, strict=True)):
-            name = _unused(spec.title, self.parts)
-            d_in, d_out = (
-                _width(spec, places, source.widths) for places in (spec.reads, spec.writes)
-            )
-            trainee = make(
-                spec, d_in, d_out, device, getattr(torch, plan.dtype), seed=plan.seed + index
-            )
+        trainees = _trainees(plan, source.widths, device)
+        for (name, trainee), spec, lr in zip(trainees.items(), plan.specs, plan.lr, strict=True):
             settings = settings_of(spec.recipe, lr)
             columns = (*METRICS, *(what for what in settings if what != "lr"))
             table = np.zeros((plan.steps, len(columns)))
@@ -183,7 +179,8 @@ class Loop:
             x, y = _sides(part.spec, batch)
             if self.step == 0:
                 random = torch.Generator().manual_seed(self.plan.seed + index)
-                part.trainee.initialise(*(list(map(self.group.gather, s)) for s in (x, y)), random)
+                everywhere = [[self.group.gather(v) for v in side] for side in (x, y)]
+                part.trainee.initialise(everywhere[0], everywhere[1], random)
             self._one_step(part, x, y)
         if self.step % LOOK_EVERY == 0 and self.group.rank == 0:
             self._look()
@@ -259,6 +256,7 @@ class Loop:
             "cursor": asdict(self.buffer.cursor),
             "next_batch": self.buffer.checksum(),
             "fingerprint": self._source.fingerprint,
+            "widths": [[p.layer, p.site, width] for p, width in self._source.widths.items()],
             "processes": self.group.size,
             "settings": {name: part.settings for name, part in self.parts.items()},
             "changes": [asdict(change) for change in self.changes],
@@ -291,6 +289,31 @@ class Loop:
         self._expected = about["next_batch"] if about["processes"] == self.group.size else None
 
 
+def dictionaries(
+    saved: checkpoint.Checkpoint,
+) -> dict[str, SparseCoder | CrossLayerTranscoder]:
+    """The dictionaries in a checkpoint, by name; needs neither the model nor the text."""
+    plan = Plan.from_json(saved.about["plan"])
+    widths = {Place(layer, site): d for layer, site, d in saved.about["widths"]}
+    found = {}
+    for index, (name, trainee) in enumerate(_trainees(plan, widths, torch.device("cpu")).items()):
+        trainee.restore(_below(saved.tensors, f"{index}.trainee."))
+        found[name] = trainee.dictionary(name, plan.model_name)
+    return found
+
+
+def _trainees(plan: Plan, widths: Mapping[Place, int], device: torch.device) -> dict[str, Trainee]:
+    found: dict[str, Trainee] = {}
+    for index, spec in enumerate(plan.specs):
+        d_in, d_out = (_width(spec, places, widths) for places in (spec.reads, spec.writes))
+        dtype = getattr(torch, plan.dtype)
+        name, count = spec.title, 2
+        while name in found:
+            name, count = f"{spec.title} ({count})", count + 1
+        found[name] = make(spec, d_in, d_out, device, dtype, seed=plan.seed + index)
+    return found
+
+
 def _sides(spec: Spec, vectors: Vectors) -> tuple[list[Tensor], list[Tensor]]:
     return [vectors[place] for place in spec.reads], [vectors[place] for place in spec.writes]
 
@@ -313,10 +336,3 @@ def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _unused(title: str, names: Mapping[str, object]) -> str:
-    name, count = title, 2
-    while name in names:
-        name, count = f"{title} ({count})", count + 1
-    return name

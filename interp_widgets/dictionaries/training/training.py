@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from interp_widgets.dictionaries.training import checkpoint, parallel
 from interp_widgets.dictionaries.training.buffer import LANES
 from interp_widgets.dictionaries.training.corpus import Corpus
 from interp_widgets.dictionaries.training.examples import Example
-from interp_widgets.dictionaries.training.loop import Change, Loop, Plan
+from interp_widgets.dictionaries.training.loop import Change, Loop, Plan, dictionaries
 from interp_widgets.dictionaries.training.recipes import default_lr
 from interp_widgets.dictionaries.training.schedule import check_setting
 from interp_widgets.dictionaries.training.specs import Spec
@@ -29,6 +29,9 @@ from interp_widgets.dictionaries.training.store import ActivationStore
 from interp_widgets.dictionaries.training.stream import Source, TextStream
 from interp_widgets.jobs import Cancelled, Job
 from interp_widgets.models import Model
+
+if TYPE_CHECKING:
+    from ...views.training_view import TrainingView
 
 # What the buffer may hold unless the user says otherwise.
 _BUFFER_BYTES = 1 << 30
@@ -119,6 +122,14 @@ class Training:
             text = ActivationStore(plan.text) if plan.store else Path(plan.text)
         return cls(model, plan, _source(model, plan, text), Path(folder), begin)
 
+    @staticmethod
+    def dictionaries_in(folder: str | Path) -> dict[str, SparseCoder | CrossLayerTranscoder]:
+        """What the newest whole checkpoint in a folder has learned, by name; nothing goes on.
+
+        Raises DictionaryError where there is none.
+        """
+        return dictionaries(checkpoint.read(folder))
+
     # --- the work, in the job's thread -------------------------------------------------------
 
     def _work(self, job: Job[None]) -> None:
@@ -136,6 +147,8 @@ class Training:
         loop, steps = self._loop, self._plan.steps
         self._apply_changes()
         self._check()
+        if loop.step == steps:
+            return False
         loop.prepare()
         while self._visitors:
             time.sleep(0.001)
@@ -409,12 +422,13 @@ class Training:
             self._visitors -= 1
 
     @cached_property
-    def view(self) -> Any:
+    def view(self) -> TrainingView:
         """The widget; the same one wherever this training is shown."""
         # A result shows itself: the one step from results to views, taken only when asked.
         from ...views.training_view import show
 
-        return show(self)
+        watched: Any = self
+        return show(watched)
 
     @property
     def figure(self) -> Any:
