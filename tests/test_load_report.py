@@ -109,6 +109,7 @@ def test_of_a_dictionary_that_declares_nothing_only_the_measured_is_said(gemma: 
     [
         (dict(l0=8.0), "L0 is 4x of what the file declares: 32 instead of 8 active features"),
         (dict(l0=128.0), "L0 is 0.25x of what the file declares: 32 instead of 128"),
+        (dict(k=8), "L0 is 4x of what the file declares: 32 instead of 8 active features"),
         (dict(fvu=-0.2), "FVU is 0.000, but the file declares -0.200."),
         (
             dict(explained_variance=1.2),

@@ -396,7 +396,7 @@ def test_pca_leaves_what_the_smaller_singular_values_hold() -> None:
     for part in x.split(33):
         moments.add(place, part)
     torch.testing.assert_close(moments.mean(place), x.mean(0))
-    pca = moments.pca((place,), [k], torch.float64)
+    pca = moments.pca((place,), [k], like=x)
     left = (x - pca.predict(0, x, [], [])).square().sum()
     singular = torch.linalg.svdvals(x - x.mean(0))
     torch.testing.assert_close(left, singular[k:].square().sum())

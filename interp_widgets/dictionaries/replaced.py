@@ -9,7 +9,7 @@ Controls (metrics/controls.py) are replacements, too, with nothing to read or en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -174,9 +174,9 @@ def replaced_logits(
     active: list[ActiveFeatures] = []
 
     def at(index: int, place: Place) -> Edit:
-        def write(value: Tensor, seen: object) -> Tensor:
+        def write(value: Tensor, seen: Mapping[Place, Tensor]) -> Tensor:
             while len(inputs) < len(reads) and reads[len(inputs)] <= place:
-                x = seen[reads[len(inputs)]][keep].to(model.dtype)  # type: ignore[index]
+                x = seen[reads[len(inputs)]].to(model.device, model.dtype)[keep]
                 active.append(replacement.encode(len(inputs), x))
                 inputs.append(x)
             here = keep.to(value.device)

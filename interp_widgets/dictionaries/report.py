@@ -146,7 +146,7 @@ def report(
         reads=_places(dictionary, "reads"),
         writes=_places(dictionary, "writes"),
         made_for=dictionary.model_name,
-        declared=dict(dictionary.declared),
+        declared=dict(dictionary.declared) | _numbers(dictionary.declared),
         metrics=metrics,
         text="the bundled sample" if text is None else "your text",
         verdict=said,
@@ -155,7 +155,7 @@ def report(
 
 def verdict(metrics: Metrics, dictionary: AnyDictionary, model: Model) -> str:
     """What measured and declared numbers say together."""
-    declared = {k: float(v) for k, v in dictionary.declared.items() if isinstance(v, (int, float))}
+    declared = _numbers(dictionary.declared)
     against = []
     made_for = dictionary.model_name
     where = metrics.layers[0].reads if len(metrics.layers) == 1 else "these places"
@@ -200,6 +200,12 @@ def verdict(metrics: Metrics, dictionary: AnyDictionary, model: Model) -> str:
     if made_for and not _same_name(made_for, model.name):
         sentences.append(f"It was made for {made_for}; this model is called {model.name}.")
     return " ".join(sentences)
+
+
+def _numbers(declared: Mapping[str, float | str]) -> dict[str, float]:
+    """The numbers among what is declared; the k of a TopK or BatchTopK dictionary is its L0."""
+    numbers = {name: float(v) for name, v in declared.items() if isinstance(v, (int, float))}
+    return {"l0": numbers["k"], **numbers} if "k" in numbers else numbers
 
 
 def _readable(model: Model) -> bool:

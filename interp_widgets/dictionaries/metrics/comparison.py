@@ -23,7 +23,7 @@ from interp_widgets.dictionaries.metrics.judge import (
     kind_of,
     summary,
 )
-from interp_widgets.dictionaries.metrics.measure import Watch, measure, moments
+from interp_widgets.dictionaries.metrics.measure import Watch, like, measure, moments
 from interp_widgets.dictionaries.metrics.text import Batch, Text, batches, windows
 from interp_widgets.dictionaries.replaced import AnyDictionary, Replacement, replacement_of
 from interp_widgets.jobs import Job
@@ -151,7 +151,7 @@ def compare(
     entries, n_fitted = _with_controls(model, dictionaries, ours, run)
     places = {place for replacement in ours.values() for place in replacement.writes}
     run = watch.over(batches(model, judged, n_features), "Means")
-    means = moments(model, run, places, covariance=False).means(model.dtype)
+    means = moments(model, run, places, covariance=False).means(like(model))
     against: dict[tuple[Place, ...], tuple[str, str]] = {}
     for replacement in ours.values():
         writes = replacement.writes
@@ -212,7 +212,7 @@ def _with_controls(
         dictionary = dictionaries[name]
         random = replacement_of(random_decoder(dictionary), model)
         ranks = (active[name] / n_fitted).round().int().clamp(min=1).tolist()
-        pca = fit.pca(replacement.writes, ranks, model.dtype)
+        pca = fit.pca(replacement.writes, ranks, like(model))
         entries += [
             _Entry(name, kind_of(dictionary), replacement, dictionary),
             _Entry(f"{name}: random decoder", "control", random),

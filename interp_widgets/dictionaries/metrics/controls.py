@@ -93,7 +93,8 @@ class Moments:
 
     def add(self, place: Place, values: Tensor) -> None:
         """values: [token, d]."""
-        x = values.double()
+        # Apple's GPUs have no float64.
+        x = (values.cpu() if values.device.type == "mps" else values).double()
         if place not in self._shift:
             self._shift[place] = x.mean(0)
             self._first[place] = torch.zeros_like(x[0])
@@ -116,12 +117,13 @@ class Moments:
         # eigh gives ascending eigenvalues.
         return torch.linalg.eigh(covariance).eigenvectors.flip(-1)[:, :k].T.contiguous()
 
-    def means(self, dtype: torch.dtype) -> dict[Place, Tensor]:
-        return {place: self.mean(place).to(dtype) for place in self.places}
+    def means(self, like: Tensor) -> dict[Place, Tensor]:
+        """Per place [d], on the device and in the dtype of `like`."""
+        return {place: self.mean(place).to(like.device, like.dtype) for place in self.places}
 
-    def pca(
-        self, writes: tuple[Place, ...], ranks: Sequence[int], dtype: torch.dtype
-    ) -> Projection:
-        mean = tuple(self.mean(place).to(dtype) for place in writes)
-        directions = [self.directions(p, k) for p, k in zip(writes, ranks, strict=True)]
-        return Projection(writes, mean, tuple(v.to(dtype) for v in directions))
+    def pca(self, writes: tuple[Place, ...], ranks: Sequence[int], like: Tensor) -> Projection:
+        """The control of these ranks, on the device and in the dtype of `like`."""
+        means = self.means(like)
+        found = [self.directions(place, k) for place, k in zip(writes, ranks, strict=True)]
+        directions = tuple(v.to(like.device, like.dtype) for v in found)
+        return Projection(writes, tuple(means[place] for place in writes), directions)

@@ -59,7 +59,7 @@ def decoder_cosines(
         for start in range(0, len(chosen), CHUNK):
             rows = chosen[start : start + CHUNK]
             cosines = unit[rows] @ unit.T
-            cosines[torch.arange(len(rows)), rows] = -1.0  # not with itself
+            cosines.scatter_(1, rows[:, None], -1.0)  # not with itself
             largest.append(cosines.amax(1))
         found.append(torch.cat(largest).cpu())
     return tuple(found)

@@ -28,7 +28,7 @@ from torch import Tensor
 from interp_widgets.dictionaries.coder import SparseCoder
 from interp_widgets.dictionaries.metrics.controls import Projection, constant
 from interp_widgets.dictionaries.metrics.cosines import Spread, decoder_cosines
-from interp_widgets.dictionaries.metrics.measure import Watch, measure, moments
+from interp_widgets.dictionaries.metrics.measure import Watch, like, measure, moments
 from interp_widgets.dictionaries.metrics.sums import Estimate, Sums
 from interp_widgets.dictionaries.metrics.text import Text, batches, windows
 from interp_widgets.dictionaries.replaced import AnyDictionary, Replacement, replacement_of
@@ -151,7 +151,7 @@ def judge(
     n_features = max(replacement.n_features(i) for i in range(len(replacement.reads)))
     watch = Watch(job, 2 * sum(len(ids) for ids in found))
     run = watch.over(batches(model, found, n_features), "Means")
-    means = moments(model, run, replacement.writes, covariance=False).means(model.dtype)
+    means = moments(model, run, replacement.writes, covariance=False).means(like(model))
     zeros, mean = ablations(replacement.writes, means)
     measured = {"it": replacement, "zero": zeros, "mean": mean}
     run = watch.over(batches(model, found, n_features), "Model and replacements")

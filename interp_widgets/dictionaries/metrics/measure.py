@@ -23,6 +23,11 @@ from interp_widgets.models import Model, Place
 ROWS = 256
 
 
+def like(model: Model) -> Tensor:
+    """What carries the device and the dtype that is measured in."""
+    return torch.empty(0, device=model.device, dtype=model.dtype)
+
+
 class Watch:
     """Progress over passes of many batches, told to a job if there is one."""
 
