@@ -18,27 +18,12 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-from . import wire
-
-_STATIC = pathlib.Path(__file__).parent.parent / "static"
-
-_NOT_BUILT = """
-export default {
-  render({ el }) {
-    el.textContent = "This view is not built yet: run npm install and npm run build.";
-  },
-};
-"""
+from . import built, wire
 
 STATES = ("empty", "computing", "done", "cancelled", "failed")
 
 # What the browser may change, and what a page without a kernel keeps.
 SHARED = ("selected", "pinned", "groups", "labels", "threshold")
-
-
-def _asset(name: str, missing: str) -> pathlib.Path | str:
-    path = _STATIC / name
-    return path if path.exists() else missing
 
 
 class GraphView(anywidget.AnyWidget):
@@ -52,8 +37,8 @@ class GraphView(anywidget.AnyWidget):
     steer the view. An id that the graph does not have is refused with a ValueError.
     """
 
-    _esm = _asset("graph.js", _NOT_BUILT)
-    _css = _asset("graph.css", "")
+    _esm = built.module("graph.js")
+    _css = built.style("graph.css")
 
     data = t.Bytes(b"").tag(sync=True)
     status = t.Dict({"state": "empty", "progress": 0.0, "message": ""}).tag(sync=True)
@@ -205,7 +190,7 @@ class GraphView(anywidget.AnyWidget):
 
         Selection, pins, groups, labels and the keep slider come along and go on working.
         """
-        script_path, style_path = _STATIC / "graph-standalone.js", _STATIC / "graph.css"
+        script_path, style_path = built.STATIC / "graph-standalone.js", built.STATIC / "graph.css"
         if not script_path.exists():
             raise FileNotFoundError(
                 "The view is not built: run `npm install` and `npm run build` in the repository."

@@ -24,6 +24,8 @@ POINTS = 240
 
 # The metric in `Training.history`, its title, and the unit of the axis.
 CURVES = (("loss", "loss"), ("fvu", "FVU"), ("l0", "L0"), ("dead_share", "dead features"))
+# Where the subplots stand, bottom and top; the gaps hold titles and, above the last, tokens.
+ROWS = ((0.74, 1.0), (0.74, 1.0), (0.4, 0.66), (0.4, 0.66), (0.0, 0.2))
 DENSITY, CONTROL = "density", "control"
 CHANGED = "setting changed"  # our marks, among shapes and annotations of the user's own
 
@@ -111,8 +113,6 @@ def make(theme: str) -> FigureWidget:
         specs=[[{}, {}], [{}, {}], [{"colspan": 2}, None]],
         subplot_titles=[title for _, title in CURVES] + ["features by how often they fire"],
         horizontal_spacing=0.1,
-        vertical_spacing=0.15,
-        row_heights=[0.35, 0.35, 0.3],
     ).layout
     figure = go.FigureWidget(layout=layout)
     places = [("x", "y"), ("x2", "y2"), ("x3", "y3"), ("x4", "y4")]
@@ -146,10 +146,11 @@ def make(theme: str) -> FigureWidget:
         yaxis="y5",
         hovertemplate="%{y:,} features fire on about %{customdata} of tokens<extra></extra>",
     )
-    figure.update_annotations(font_size=12, x=0, xanchor="left")
-    for index, annotation in enumerate(figure.layout.annotations):
-        annotation.x = figure.layout[f"xaxis{index + 1 if index else ''}"].domain[0]
-        annotation.yshift = 1
+    figure.update_annotations(font_size=12, xanchor="left", yshift=1)
+    for index, (annotation, rows) in enumerate(zip(figure.layout.annotations, ROWS, strict=True)):
+        axis = str(index + 1) if index else ""
+        figure.layout[f"yaxis{axis}"].domain = rows
+        annotation.x, annotation.y = figure.layout[f"xaxis{axis}"].domain[0], rows[1]
     # One zoom for all four; tokens are written once, under the lower two.
     figure.update_xaxes(matches="x", tickformat="~s", nticks=5)
     figure.update_layout(
@@ -225,7 +226,7 @@ def fill(
     marks: Sequence[Mark],
     theme: str,
 ) -> None:
-    """Puts what is known into the figure, in one message to the browser.
+    """Puts what is known into the figure; one message to the browser, unless marks are new.
 
     Traces are found by name, so a user may add some of their own or delete ours.
     """
@@ -242,21 +243,20 @@ def fill(
     restyle: dict[str, list[Any]] = {
         key: [values[name][key] for _, name in ours] for key in ("x", "y")
     }
-    relayout = _marked(figure, marks, theme)
-    figure.plotly_update(restyle, relayout, trace_indexes=[i for i, _ in ours])
+    figure.plotly_restyle(restyle, trace_indexes=[i for i, _ in ours])
+    _mark(figure, marks, theme)
 
 
-def _marked(figure: FigureWidget, marks: Sequence[Mark], theme: str) -> dict[str, Any]:
-    """The layout with our marks beside the user's shapes and annotations; {} if they are there."""
-    shapes = [s.to_plotly_json() for s in figure.layout.shapes if s.name != CHANGED]
-    texts = [a.to_plotly_json() for a in figure.layout.annotations if a.name != CHANGED]
-    before = len(figure.layout.shapes) - len(shapes)
+def _mark(figure: FigureWidget, marks: Sequence[Mark], theme: str) -> None:
+    """A line through the curves for every mark, and words at the last; beside the user's own."""
     colour = COLOURS[theme]["sel"]
-    labels = [a for a in figure.layout.annotations if a.name == CHANGED]
-    same_text = [a.text for a in labels] == [mark.text for mark in marks[-1:]]
-    same_colour = all(a.font.color == colour for a in labels)
-    if before == len(marks) * len(CURVES) and same_text and same_colour:
-        return {}
+    layout = figure.layout
+    there = [shape.x0 for shape in layout.shapes if shape.name == CHANGED][:: len(CURVES)]
+    words = [(note.text, note.font.color) for note in layout.annotations if note.name == CHANGED]
+    if there == [mark.tokens for mark in marks] and words == [(m.text, colour) for m in marks[-1:]]:
+        return
+    shapes = [shape for shape in layout.shapes if shape.name != CHANGED]
+    notes = [note for note in layout.annotations if note.name != CHANGED]
     for mark in marks:
         for index in range(len(CURVES)):
             axis = str(index + 1) if index else ""
@@ -265,8 +265,8 @@ def _marked(figure: FigureWidget, marks: Sequence[Mark], theme: str) -> dict[str
     for mark in marks[-1:]:
         place = dict(xref="x", yref="y domain", x=mark.tokens, y=1, yanchor="bottom")
         font = dict(size=10, color=colour)
-        texts.append(dict(name=CHANGED, text=mark.text, showarrow=False, font=font, **place))
-    return {"shapes": shapes, "annotations": texts}
+        notes.append(dict(name=CHANGED, text=mark.text, showarrow=False, font=font, **place))
+    layout.shapes, layout.annotations = shapes, notes
 
 
 def dress(figure: FigureWidget, theme: str) -> None:

@@ -218,8 +218,12 @@ export class FeatureList {
     }
     const last = (this.features?.size ?? 1) - 1;
     const back = button("back", () => this.close(), { class: "iw-t-strong" });
-    const previous = button("previous", () => this.open(row.feature - 1));
-    const next = button("next", () => this.open(row.feature + 1));
+    const previous = button("−1", () => this.open(row.feature - 1), {
+      title: "The feature with the number before",
+    });
+    const next = button("+1", () => this.open(row.feature + 1), {
+      title: "The feature with the next number",
+    });
     previous.disabled = row.feature === 0;
     next.disabled = row.feature >= last;
     this.detailBox.replaceChildren(

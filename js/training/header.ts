@@ -83,14 +83,14 @@ export class Header {
     this.title.textContent =
       live.dictionaries.find((each) => each.name === shown)?.title ?? "Training";
     this.title.title = live.model ? `${this.title.textContent}, of ${live.model}` : "";
-    const text = headline(live, offline);
+    const text = headline(live, shown, offline);
     this.sentence.textContent = text;
     this.sentence.title = text;
     this.bar.hidden = live.state === "empty";
     this.bar.style.setProperty("--iw-fill", `${(100 * live.progress).toFixed(1)}%`);
     this.bar.setAttribute("aria-valuenow", String(Math.round(100 * live.progress)));
     this.bar.setAttribute("aria-valuetext", text);
-    for (const el of [this.pause, this.stop, this.cancel]) el.hidden = !on;
+    for (const el of [this.pause, this.stop, this.cancel]) el.hidden = !on || !this.sure.hidden;
     if (!on || this.asked === "cancel") this.ask(false);
     const names = { pause: "Pausing", resume: "Resuming", stop: "Stopping", cancel: "Cancelling" };
     const rest = live.state === "paused" ? "Resume" : "Pause";

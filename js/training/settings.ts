@@ -21,6 +21,7 @@ export class Settings {
     attrs: { role: "group", "aria-label": "Settings" },
   });
   private readonly news = h("span", { class: "iw-t-news" });
+  private readonly back = h("span", { class: "iw-t-back" });
   private readonly all = h("input", { attrs: { type: "checkbox" } });
   private readonly allBox = h("label", { class: "iw-t-all" }, this.all);
   private readonly allText = h("span");
@@ -31,7 +32,7 @@ export class Settings {
 
   constructor(private readonly host: Host) {
     this.allBox.append(this.allText);
-    this.el.append(this.allBox, this.news);
+    this.el.append(this.allBox, this.news, this.back);
   }
 
   show(live: Live, offline: boolean): void {
@@ -86,8 +87,8 @@ export class Settings {
       this.news.replaceChildren(
         `${SETTING[waiting[0]] ?? waiting[0]} ${plain(waiting[1])} applies ${when}`,
       );
-    } else if (last) this.news.replaceChildren(changeSentence(last), ...this.undo(last));
-    else this.news.replaceChildren();
+    } else this.news.replaceChildren(last ? changeSentence(last) : "");
+    this.back.replaceChildren(...(last && !waiting && !problem ? this.undo(last) : []));
     this.news.title = this.news.textContent ?? "";
   }
 
@@ -97,7 +98,7 @@ export class Settings {
       class: "iw-t-strong",
       title: `Back to ${plain(last.old)}, from the next step on`,
     });
-    return [document.createTextNode(" · "), back];
+    return [back];
   }
 
   destroy(): void {

@@ -92,7 +92,7 @@ export class View {
     this.heard = performance.now();
     if (before !== this.live.state) {
       this.said = "";
-      this.spoken.textContent = stateSentence(this.live);
+      this.spoken.textContent = stateSentence(this.live, this.shown);
     }
     this.show();
   }
@@ -144,7 +144,7 @@ export class View {
     this.header.show(live, this.shown, this.offline);
     this.settings.show(live, this.offline);
     this.showFigures(figures(live));
-    const failed = live.state === "failed" ? stateSentence(live) : "";
+    const failed = live.state === "failed" ? stateSentence(live, this.shown) : "";
     const notice = this.offline ? OFFLINE : this.said || failed;
     this.notice.hidden = notice === "";
     if (this.notice.textContent !== notice) this.notice.textContent = notice;

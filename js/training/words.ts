@@ -31,7 +31,9 @@ const sentence = (text: string): string =>
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** What is going on. The same words go to screen readers when the state changes. */
-export function stateSentence(live: Live): string {
+export function stateSentence(live: Live, shown: string): string {
+  const name = live.dictionaries.length > 1 ? JSON.stringify(shown) : "";
+  const result = `training.dictionary(${name}) is the result.`;
   const done = `${amount(live.tokens)} of ${amount(live.total)} tokens`;
   switch (live.state) {
     case "empty":
@@ -46,9 +48,9 @@ export function stateSentence(live: Live): string {
     case "paused":
       return `Paused at step ${count(live.step)}, ${done}.`;
     case "done":
-      return `Finished: ${amount(live.tokens)} tokens. training.dictionary() is the result.`;
+      return `Finished: ${amount(live.tokens)} tokens. ${result}`;
     case "stopped":
-      return `${sentence(live.message) || `Stopped at ${done}.`} training.dictionary() is the result.`;
+      return `${sentence(live.message) || `Stopped at ${done}.`} ${result}`;
     case "cancelled":
       return sentence(live.message) || `Cancelled at ${done}.`;
     case "failed":
@@ -57,10 +59,10 @@ export function stateSentence(live: Live): string {
 }
 
 /** The short form beside the title; a notice below says the rest. */
-export function headline(live: Live, offline: boolean): string {
+export function headline(live: Live, shown: string, offline: boolean): string {
   const at = `step ${count(live.step)}, ${amount(live.tokens)} of ${amount(live.total)} tokens`;
   if (offline) return `Last seen at ${at}.`;
-  return live.state === "failed" ? `Failed at ${at}.` : stateSentence(live);
+  return live.state === "failed" ? `Failed at ${at}.` : stateSentence(live, shown);
 }
 
 export const SETTING: Readonly<Record<string, string>> = {
