@@ -20,8 +20,8 @@ from interp_widgets.dictionaries import (
     Transcoders,
     load,
     reconstruct,
-    save,
 )
+from interp_widgets.dictionaries.formats.circuit_tracer import save
 from interp_widgets.models.places import Place
 
 PLACES = {

@@ -15,7 +15,8 @@ import torch
 from broken_dictionaries import Tensors, refusal, rewrite, set_config, verdict
 from tiny_dictionaries import FEATURES, WIDTH, tiny
 
-from interp_widgets.dictionaries import DictionaryError, load, save
+from interp_widgets.dictionaries import DictionaryError, load
+from interp_widgets.dictionaries.formats.circuit_tracer import save
 
 
 @pytest.fixture

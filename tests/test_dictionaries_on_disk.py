@@ -22,9 +22,9 @@ from interp_widgets.dictionaries import (
     Transcoders,
     load,
     reconstruct,
-    save,
 )
-from interp_widgets.dictionaries.formats.circuit_tracer import reader
+from interp_widgets.dictionaries.formats import weights_file
+from interp_widgets.dictionaries.formats.circuit_tracer import save
 
 ORACLES = pathlib.Path(__file__).parents[2] / "shared" / "oracles"
 needs_oracles = pytest.mark.skipif(
@@ -138,7 +138,7 @@ def test_only_large_files_stay_on_disk_by_default(
 ) -> None:
     save(tiny(), tmp_path / "set")
     assert not load(tmp_path / "set").layer(0).decoder.mapped
-    monkeypatch.setattr(reader, "LAZY_BYTES", 100)
+    monkeypatch.setattr(weights_file, "LAZY_BYTES", 100)
     assert load(tmp_path / "set").layer(0).decoder.mapped
     assert not load(tmp_path / "set", lazy=False).layer(0).decoder.mapped
 

@@ -10,7 +10,8 @@ import pytest
 from broken_dictionaries import refusal, rewrite, set_config, verdict
 from tiny_dictionaries import FEATURES, WIDTH, tiny
 
-from interp_widgets.dictionaries import DictionaryError, TopK, save
+from interp_widgets.dictionaries import DictionaryError, TopK
+from interp_widgets.dictionaries.formats.circuit_tracer import save
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def transcoders(model: Model) -> Path:
     path = folder() / f"smollm2-random-{FEATURES}-{ACTIVE}-{SEED}"
     if not (path / "config.yaml").exists():
         shutil.rmtree(path, ignore_errors=True)
-        dictionaries.save(random_transcoders(model), path)
+        dictionaries.save(random_transcoders(model), path, "circuit-tracer")
     return path
 
 

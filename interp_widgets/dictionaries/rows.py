@@ -4,8 +4,9 @@ A feature set can be larger than memory while a prompt uses a few thousand of it
 A mapped tensor is an ordinary CPU tensor whose pages are read when touched, so gathering
 the rows of active features reads little more than those rows. Whatever leaves a mapped
 tensor is brought to the wanted device and dtype, and checked for NaN and infinity, because
-checking all of it on load would read all of it. A mapped table may be int8 with one float32
-scale per vector (symmetric rounding, value = integer * scale, |integer| <= 127).
+checking all of it on load would read all of it. A mapped table may come with one factor per
+vector: how int8 weights are stored (value = integer * factor, |integer| <= 127), and how what
+a file leaves to be folded is folded without reading it all.
 """
 
 from dataclasses import dataclass, replace
@@ -55,7 +56,8 @@ class Rows:
         mapped: True when `tensor` lies in a file and is read on demand.
         device: where rows are handed out.
         dtype: what rows are handed out as.
-        scale: float32, the shape of `tensor` without its last dimension, where that is int8.
+        scale: the factor of each vector, the shape of `tensor` without its last dimension;
+            None for 1. Only where mapped.
     """
 
     tensor: Tensor
@@ -73,8 +75,18 @@ class Rows:
     @classmethod
     def map(cls, tensor: Tensor, source: str, scale: Tensor | None = None) -> Self:
         """Rows of a memory-mapped CPU tensor; int8 ones come with their scale."""
-        dtype = tensor.dtype if scale is None else torch.float32
+        dtype = tensor.dtype if scale is None else torch.promote_types(tensor.dtype, scale.dtype)
         return cls(tensor, source, True, tensor.device, dtype, scale)
+
+    def scaled(self, factor: Tensor) -> Self:
+        """These rows times a factor per vector, [n_features] or as many dimensions as needed."""
+        factor = factor.reshape(*factor.shape, *[1] * (self.tensor.ndim - 1 - factor.ndim))
+        factor = factor.expand(self.tensor.shape[:-1])
+        dtype = torch.promote_types(self.dtype, factor.dtype)
+        if not self.mapped:
+            return replace(self, tensor=self.tensor.to(dtype) * factor[..., None], dtype=dtype)
+        scale = factor if self.scale is None else self.scale * factor
+        return replace(self, scale=scale, dtype=dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:

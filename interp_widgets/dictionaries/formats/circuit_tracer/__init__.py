@@ -19,9 +19,10 @@ from interp_widgets.dictionaries.formats.circuit_tracer.config import CONFIG
 from interp_widgets.dictionaries.formats.circuit_tracer.reader import load
 from interp_widgets.dictionaries.formats.circuit_tracer.writer import save
 
-__all__ = ["load", "matches", "name", "save"]
+__all__ = ["files", "load", "matches", "name", "save"]
 
 name = "circuit-tracer (config.yaml beside layer_i or W_enc_i and W_dec_i .safetensors)"
+files = ("config.yaml", "*.safetensors", "labels.json")
 
 
 def matches(folder: Path) -> bool:

@@ -14,13 +14,9 @@ from interp_widgets.dictionaries.formats.circuit_tracer.config import (
     first_gap,
     read_config,
 )
-from interp_widgets.dictionaries.formats.weights_file import read_mapped
+from interp_widgets.dictionaries.formats.weights_file import Weights
 from interp_widgets.dictionaries.layers import Layer
-from interp_widgets.dictionaries.rows import Rows
 from interp_widgets.dictionaries.transcoder import Transcoders
-
-# Beyond this size a file's matrices stay on disk and rows are read when used.
-LAZY_BYTES = 256 * 2**20
 
 
 def load(folder: Path, scan: str, lazy: bool | None = None) -> Transcoders | CrossLayerTranscoder:
@@ -57,48 +53,37 @@ def load(folder: Path, scan: str, lazy: bool | None = None) -> Transcoders | Cro
 
 
 def _transcoder_layer(path: Path, config: Config, lazy: bool | None) -> Layer:
-    tensors = read_mapped(path)
+    weights = Weights(path, lazy)
     layer = Layer(
         source=str(path),
-        activation=_activation(config, tensors, "activation_function.threshold", path),
-        encoder=_rows(tensors, "W_enc", path, lazy),
-        decoder=_rows(tensors, "W_dec", path, lazy),
-        encoder_bias=_held(tensors, "b_enc", path),
-        decoder_bias=_held(tensors, "b_dec", path),
-        skip=_held(tensors, "W_skip", path) if "W_skip" in tensors else None,
+        activation=_activation(config, weights, "activation_function.threshold"),
+        encoder=weights.rows("W_enc"),
+        decoder=weights.rows("W_dec"),
+        encoder_bias=weights.take("b_enc"),
+        decoder_bias=weights.take("b_dec"),
+        skip=weights.take("W_skip") if weights.has("W_skip") else None,
     )
-    _nothing_left(tensors, path)
+    weights.finish()
     return layer
 
 
 def _cross_layer(
     index: int, encoder: Path, decoder: Path, config: Config, lazy: bool | None
 ) -> Layer:
-    tensors, decoders = read_mapped(encoder), read_mapped(decoder)
+    weights, decoders = Weights(encoder, lazy), Weights(decoder, lazy)
     skip = f"W_skip_{index}"
     layer = Layer(
         source=str(encoder),
-        activation=_activation(config, tensors, f"threshold_{index}", encoder),
-        encoder=_rows(tensors, f"W_enc_{index}", encoder, lazy),
-        decoder=_rows(decoders, f"W_dec_{index}", decoder, lazy),
-        encoder_bias=_held(tensors, f"b_enc_{index}", encoder),
-        decoder_bias=_held(tensors, f"b_dec_{index}", encoder),
-        skip=_transposed(_held(tensors, skip, encoder)) if skip in tensors else None,
+        activation=_activation(config, weights, f"threshold_{index}"),
+        encoder=weights.rows(f"W_enc_{index}"),
+        decoder=decoders.rows(f"W_dec_{index}"),
+        encoder_bias=weights.take(f"b_enc_{index}"),
+        decoder_bias=weights.take(f"b_dec_{index}"),
+        skip=_transposed(weights.take(skip)) if weights.has(skip) else None,
     )
-    _nothing_left(tensors, encoder)
-    _nothing_left(decoders, decoder)
+    weights.finish()
+    decoders.finish()
     return layer
-
-
-def _take(tensors: dict[str, Tensor], key: str, path: Path) -> Tensor:
-    if key not in tensors:
-        found = ", ".join(sorted(tensors)) or "none"
-        raise DictionaryError(f"{path} lacks the tensor {key} (unread tensors there: {found}).")
-    return tensors.pop(key)
-
-
-def _held(tensors: dict[str, Tensor], key: str, path: Path) -> Tensor:
-    return _take(tensors, key, path).clone()
 
 
 def _transposed(tensor: Tensor) -> Tensor:
@@ -106,36 +91,21 @@ def _transposed(tensor: Tensor) -> Tensor:
     return tensor.mT if tensor.ndim == 2 else tensor
 
 
-def _rows(tensors: dict[str, Tensor], key: str, path: Path, lazy: bool | None) -> Rows:
-    tensor = _take(tensors, key, path)
-    source = f"{path}: {key}"
-    if lazy or (lazy is None and path.stat().st_size > LAZY_BYTES):
-        return Rows.map(tensor, source)
-    return Rows.hold(tensor.clone(), source)
-
-
-def _nothing_left(tensors: dict[str, Tensor], path: Path) -> None:
-    """Ignoring a weight that we do not know would silently change what the features do."""
-    if tensors:
-        raise DictionaryError(
-            f"{path} has tensors that this format does not define: {', '.join(sorted(tensors))}."
-        )
-
-
-def _activation(config: Config, tensors: dict[str, Tensor], key: str, path: Path) -> Activation:
+def _activation(config: Config, weights: Weights, key: str) -> Activation:
     """The layer's nonlinearity; a contradiction between thresholds and config.yaml is an error."""
-    threshold = tensors.pop(key, None)
-    if threshold is None:
+    if not weights.has(key):
         if config.activation == "jumprelu":
-            raise DictionaryError(f"{path} lacks {key}, but {CONFIG} says activation: jumprelu.")
+            raise DictionaryError(
+                f"{weights.path} lacks {key}, but {CONFIG} says activation: jumprelu."
+            )
         if config.k is None:
             return ReLU()
         return TopK(config.k, relu=config.activation == "topk_relu")
     if config.activation not in (None, "jumprelu"):
         raise DictionaryError(
-            f"{path} has {key}, but {CONFIG} says activation: {config.activation}."
+            f"{weights.path} has {key}, but {CONFIG} says activation: {config.activation}."
         )
-    return JumpReLU(threshold.clone())
+    return JumpReLU(weights.take(key))
 
 
 def _same_activation(layers: list[Layer]) -> tuple[Layer, ...]:

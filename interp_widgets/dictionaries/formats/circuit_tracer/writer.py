@@ -1,11 +1,8 @@
 """Writes a dictionary in circuit-tracer's layout, all of it or nothing."""
 
-import secrets
-import shutil
 from pathlib import Path
 
 import yaml
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -13,6 +10,7 @@ from interp_widgets.dictionaries.activations import Gated, JumpReLU, ReLU, TopK
 from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.formats.circuit_tracer.config import CONFIG
+from interp_widgets.dictionaries.formats.writing import write_folder, write_tensors
 from interp_widgets.dictionaries.layers import Layer
 from interp_widgets.dictionaries.transcoder import Transcoders
 
@@ -20,57 +18,23 @@ from interp_widgets.dictionaries.transcoder import Transcoders
 def save(dictionary: Transcoders | CrossLayerTranscoder, folder: str | Path) -> None:
     """Writes a dictionary to a new or empty folder, bit for bit as it is held.
 
-    The files are written beside the folder and renamed into place at the end, so that a
-    full disk or an interrupt leaves no half-written dictionary.
-
     Raises:
         DictionaryError: the folder holds something already, or cannot be written.
     """
-    target = Path(folder).resolve()
-    try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise DictionaryError(
-                f"{target} already holds something; choose a new name or empty it first."
-            )
-        _write_then_rename(dictionary, target)
-    except OSError as error:
-        raise DictionaryError(f"{target} cannot be written ({error}).") from error
 
-
-def _write_then_rename(dictionary: Transcoders | CrossLayerTranscoder, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    partial.mkdir(parents=True)
-    try:
+    def fill(target: Path) -> None:
         for index in range(dictionary.n_layers):
             layer = dictionary.layer(index)
             if isinstance(dictionary, Transcoders):
-                _write(partial / f"layer_{index}.safetensors", _transcoder_tensors(layer))
+                write_tensors(target / f"layer_{index}.safetensors", _transcoder_tensors(layer))
             else:
                 encoder, decoder = _cross_layer_tensors(index, layer, dictionary.n_layers)
-                _write(partial / f"W_enc_{index}.safetensors", encoder)
-                _write(partial / f"W_dec_{index}.safetensors", decoder)
+                write_tensors(target / f"W_enc_{index}.safetensors", encoder)
+                write_tensors(target / f"W_dec_{index}.safetensors", decoder)
         config = yaml.safe_dump(_config(dictionary), allow_unicode=True)
-        (partial / CONFIG).write_text(config, encoding="utf-8")
-        if target.exists():
-            target.rmdir()
-        partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        (target / CONFIG).write_text(config, encoding="utf-8")
 
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    # safetensors refuses tensors that share memory, as tied weights do.
-    written: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for key, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
-        address = plain.untyped_storage().data_ptr()
-        written[key] = plain.clone() if address in seen else plain
-        seen.add(address)
-    save_file(written, path)
-    # safetensors makes files that only their owner can read; follow the folder instead.
-    path.chmod(path.parent.stat().st_mode & 0o666)
+    write_folder(folder, fill)
 
 
 def _transcoder_tensors(layer: Layer) -> dict[str, Tensor]:
