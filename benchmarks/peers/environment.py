@@ -1,8 +1,8 @@
-"""An environment for circuit-tracer, which needs older libraries than we do.
+"""Environments for other tools, which need other versions of libraries than we do.
 
-Its nnsight backend imports with nnsight 0.6 and transformers 4.57 only, so it gets a virtual
-environment of its own in the cache folder, and a copy of the model's config in the older words
-(the weights are links to the same file).
+Each tool gets a virtual environment of its own in the cache folder. circuit-tracer's nnsight
+backend imports with nnsight 0.6 and transformers 4.57 only, so it gets a copy of the model's
+config in the older words, too (the weights are links to the same file).
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ from pathlib import Path
 REQUIREMENTS = ("circuit-tracer==0.5.0", "nnsight==0.6.1", "transformers==4.57.3")
 VARIABLE = "INTERP_WIDGETS_PEER"
 
+TOOLS = {
+    "saelens-6.54.0": ("sae-lens==6.54.0",),
+    "sparsify-1.3.3": ("eai-sparsify==1.3.3",),
+    "dictionary_learning-0.1.0": ("dictionary-learning==0.1.0",),
+}
+"""Tools that train and load dictionaries: environment and requirements."""
+
 
 def python(given: str | None, home: Path) -> Path:
     """The interpreter of an environment that has circuit-tracer; made in `home` if none is given.
@@ -30,18 +37,22 @@ def python(given: str | None, home: Path) -> Path:
         if not found.exists():
             raise SystemExit(f"{chosen} is not a Python environment: it has no {found.name}.")
         return found
-    folder = home / "circuit-tracer-0.5.0"
+    return made(home / "circuit-tracer-0.5.0", REQUIREMENTS)
+
+
+def made(folder: Path, requirements: tuple[str, ...]) -> Path:
+    """The interpreter of an environment with the requirements, made in `folder` once."""
     done = folder / "complete"
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        print(f"Installing {', '.join(REQUIREMENTS)} into {folder} (once)", flush=True)
+        print(f"Installing {', '.join(requirements)} into {folder} (once)", flush=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         pip = [_interpreter(folder), "-m", "pip", "install", "--quiet"]
         # The same torch as ours, so that the same kernels multiply the matrices.
         torch = subprocess.run([*pip, _torch()], check=False)
         if torch.returncode:
             print("That build of torch cannot be had here; pip chooses one.", flush=True)
-        subprocess.run([*pip, *REQUIREMENTS], check=True)
+        subprocess.run([*pip, *requirements], check=True)
         done.touch()
     return _interpreter(folder)
 
