@@ -1,12 +1,11 @@
 """BatchTopK (Bussmann, Leask and Nanda 2024): tokens, and layers, share one budget.
 
-Of the scores relu(pre) * |W_j| of the whole batch, over all layers and processes, the k * tokens *
-layers largest stay. |W_j| is in the score so that the choice does not depend on how a feature's
-strength is split between its encoder and decoder; layers whose outputs matter more get more.
+Of the pre-activations of the whole batch, over all layers and processes, the k * tokens * layers
+largest stay, behind a ReLU. They are not weighed by the lengths of decoder vectors: that favours
+what is long already (two thirds of the features of a cross-layer transcoder never fired).
 
-Outside training each feature has the threshold t / |W_j|, t being the running mean of the smallest
-score that stayed. t also makes the choice cheap: only scores above 0.7 t are looked at, unless
-fewer than needed are there.
+Outside training the threshold is t, the running mean of the smallest that stayed. t also makes the
+choice cheap: only what is above 0.7 t is looked at, unless fewer than needed are there.
 """
 
 from __future__ import annotations
@@ -33,24 +32,24 @@ class BatchTopK(TopK):
 
     @torch.no_grad()
     def entries(self, batch: Batch, k: int) -> list[Sparse]:
-        weights = batch.weights
-        scores = [pre * weights.lengths(source) for source, pre in enumerate(batch.pre)]
-        budget = k * len(scores[0]) * len(scores) * batch.group.size
+        budget = k * len(batch.x[0]) * len(batch.x) * batch.group.size
+        pre = [part.detach() for part in batch.pre]
         threshold = self.state["threshold"]
-        low = _largest(scores, LOOK_FROM * threshold, budget, batch.group)
+        low = _largest(pre, LOOK_FROM * threshold, budget, batch.group)
         if low is None:
-            low = _largest(scores, torch.zeros_like(threshold), budget, batch.group)
-        smallest = torch.zeros_like(threshold) if low is None else low
+            low = _largest(pre, torch.zeros_like(threshold), budget, batch.group)
+        smallest = torch.zeros_like(threshold) if low is None else low.to(threshold)
         threshold.lerp_(smallest, 1 - MEMORY if bool(threshold > 0) else 1.0)
-        return [above(score, smallest) for score in scores]
+        return [above(part, smallest) for part in pre]
 
     def activation(self, weights: Weights, source: int) -> activations.Activation:
-        return activations.JumpReLU(self.state["threshold"] / weights.lengths(source))
+        threshold: Tensor = self.state["threshold"]
+        return activations.JumpReLU(threshold.repeat(weights.spec.n_features))
 
 
-def _largest(scores: list[Tensor], floor: Tensor, budget: int, group: Group) -> Tensor | None:
-    """The budget-th largest score of all processes; None where fewer are above the floor."""
-    found = torch.cat([score[score > floor] for score in scores])
+def _largest(pre: list[Tensor], floor: Tensor, budget: int, group: Group) -> Tensor | None:
+    """The budget-th largest of all processes; None where fewer are above the floor."""
+    found = torch.cat([part[part > floor] for part in pre])
     if group.size > 1:
         mine = found.topk(min(budget, len(found))).values
         padded = mine.new_full((budget,), -torch.inf)

@@ -44,7 +44,7 @@ def _layer(weights: Weights, rule: Rule, source: int, scan: str) -> Layer:
     mean_in, scale_in = c[f"mean_in.{source}"], c[f"scale_in.{source}"]
     encoder, encoder_bias = weights.encoder(source)
     scales = torch.stack([c[f"scale_out.{m}"] for m in weights.spec.targets(source)])
-    joined = torch.cat([table for _, table in weights.tables(source)], dim=1)
+    joined = torch.cat([weights.parameters[name] for _, name in weights.tables(source)], dim=1)
     decoder = joined.view(len(joined), -1, weights.d_out) / scales[:, None]
     if len(weights.spec.reads) == 1:
         decoder = decoder.squeeze(1)

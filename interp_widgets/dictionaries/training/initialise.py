@@ -1,10 +1,15 @@
-"""Where training starts: centres, scales, directions, and one length per target.
+"""Where training starts: centres, scales, directions, and lengths that fit.
 
-Half of how well a short training ends is decided here.
+How a short training ends is decided here as much as by the training itself.
 
 1. Every place is centred on its mean and scaled so that E|x| = sqrt(d).
-2. SAE: encoder and decoder vectors are the same random directions (Gao et al. 2024). Transcoders
-   read and write at different places: ...
+2. Encoders are random directions, of length 1; an SAE's decoder vectors are the same (Gao et al.
+   2024). What the rule wants beside (thresholds, biases) is set next.
+3. A transcoder's encoder says nothing of where its features should write. Each decoder vector is the
+   least-squares answer of its feature alone, sum a_j y / sum a_j^2 over the first activations. On
+   layers 0 to 3 of SmolLM2, 200 steps from there end at an FVU of 0.24 held out, from decoders at
+   zero (sparsify) at 0.31, from random ones at 0.32.
+4. Decoders are multiplied by one factor per target, the one that fits best.
 """
 
 from __future__ import annotations
@@ -46,6 +51,23 @@ def directions(weights: Weights, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
+def regress(batch: Batch, codes: list[Code]) -> None:
+    """Sets each decoder vector to what its feature alone would best write (step 3)."""
+    weights = batch.weights
+    sums = {name: torch.zeros_like(table) for name, table in weights.decoders.items()}
+    squares = {name: table.new_zeros(len(table)) for name, table in weights.decoders.items()}
+    for source, code in enumerate(codes):
+        mass = code.entries.per_feature(code.values.square(), None)
+        for targets, name in weights.tables(source):
+            y = torch.cat([batch.y[target] for target in targets], dim=1)
+            sums[name] += code.entries.per_feature(code.values, y)
+            squares[name] += mass
+    for name, table in weights.decoders.items():
+        # A feature that never fired gets no answer; a thousandth of a unit keeps the rest apart.
+        table.copy_(sums[name] / (squares[name][:, None] + 1e-3))
+
+
+@torch.no_grad()
 def lengths(batch: Batch, codes: list[Code]) -> None:
     """Makes decoders as long as fits the batch best, one factor per target (least squares)."""
     weights = batch.weights
@@ -54,5 +76,4 @@ def lengths(batch: Batch, codes: list[Code]) -> None:
             continue
         y = batch.y[target]
         factor = (y * part).sum() / part.square().sum().clamp(min=1e-12)
-        if factor > 0:
-            weights.scale_decoders(target, factor)
+        weights.scale_decoders(target, factor.clamp(min=0.01))

@@ -68,7 +68,10 @@ class Learner:
         with torch.no_grad():
             self.rule.initialise(self.weights, scaled_x)
             batch = self._batch(scaled_x, scaled_y, Moment(lr=0.0))
-            initialise.lengths(batch, self.rule.codes(batch))
+            codes = self.rule.codes(batch)
+            if self.spec.reads != self.spec.writes:
+                initialise.regress(batch, codes)
+            initialise.lengths(batch, codes)
 
     def step(self, x: Sequence[Tensor], y: Sequence[Tensor], at: Moment) -> StepReport:
         batch = self._batch(*self._scaled(x, y), at)

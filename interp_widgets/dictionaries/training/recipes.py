@@ -43,8 +43,8 @@ class BatchTopK:
     """The k per token largest pre-activations of the whole batch (Bussmann et al. 2024).
 
     Tokens share the budget, and so do the layers of a cross-layer transcoder: the k times tokens
-    times layers largest pre * |W_j| stay. Outside training a feature is active above a threshold,
-    the running mean of the smallest score that was kept: the dictionary is exported as JumpReLU.
+    times layers largest pre-activations stay. Outside training a feature is active above a
+    threshold, the running mean of the smallest that was kept: the dictionary is exported as JumpReLU.
     """
 
     k: int

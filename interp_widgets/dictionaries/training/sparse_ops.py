@@ -72,6 +72,16 @@ class Sparse:
         """values [entry], added up per row: [n]."""
         return values.new_zeros(self.n_rows).index_add(0, self.rows, values)
 
+    def per_feature(self, values: Tensor, table: Tensor | None) -> Tensor:
+        """values [entry] times their rows of table [n, d], added up per feature: [F, d].
+
+        Without a table the values alone: [F].
+        """
+        order, rows, starts = self.by_feature
+        if table is not None:
+            return _bag(rows, starts, values[order], table)
+        return _bag(rows, starts, values[order], values.new_ones(self.n_rows, 1)).squeeze(1)
+
     def fired(self, values: Tensor) -> Tensor:
         """How often each feature's value is above 0: [F]."""
         return torch.bincount(self.features[values > 0], minlength=self.n_features)
@@ -101,6 +111,9 @@ class Dense:
     def per_row(self, values: Tensor) -> Tensor:
         return values.sum(1)
 
+    def per_feature(self, values: Tensor, table: Tensor | None) -> Tensor:
+        return values.sum(0) if table is None else values.T @ table
+
     def fired(self, values: Tensor) -> Tensor:
         return (values > 0).sum(0)
 
@@ -119,10 +132,10 @@ def where(mask: Tensor) -> Entries:
     return _sorted(rows, features, *mask.shape)
 
 
-def above(scores: Tensor, floor: Tensor) -> Sparse:
+def above(pre: Tensor, floor: Tensor) -> Sparse:
     """The entries [n, F] that are above 0 and at least `floor`."""
-    rows, features = ((scores >= floor) & (scores > 0)).nonzero(as_tuple=True)
-    return _sorted(rows, features, *scores.shape)
+    rows, features = ((pre >= floor) & (pre > 0)).nonzero(as_tuple=True)
+    return _sorted(rows, features, *pre.shape)
 
 
 def top_of_rows(pre: Tensor, k: int) -> Sparse:
@@ -164,8 +177,7 @@ class _Decode(torch.autograd.Function):
                 y = _bag(entries.features, entries.starts, scales, weight.detach())
             (to_values,) = torch.autograd.grad(y, scales, gradient)
         if ctx.needs_input_grad[1]:
-            order, rows, starts = entries.by_feature
-            to_weight = _bag(rows, starts, values[order], gradient)
+            to_weight = entries.per_feature(values, gradient)
         return to_values, to_weight, None
 
 
@@ -182,7 +194,6 @@ class _Pick(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
-        order, rows, starts = ctx.entries.by_feature
-        scales = gradient[order]
-        to_bias = _bag(rows, starts, scales, x.new_ones(len(x), 1)).squeeze(1)
-        return _bag(rows, starts, scales, x), to_bias, None, None, None
+        entries: Sparse = ctx.entries
+        to_weight = entries.per_feature(gradient, x)
+        return to_weight, entries.per_feature(gradient, None), None, None, None

@@ -94,23 +94,29 @@ class Weights:
         """Weight [F, d_in] and bias [F]."""
         return self.parameters[f"encoder.{source}"], self.parameters[f"encoder_bias.{source}"]
 
-    def tables(self, source: int) -> list[tuple[range, Tensor]]:
-        """The decoder of a source as tables [F, targets * d_out], with the targets of each."""
+    @property
+    def decoders(self) -> dict[str, Tensor]:
+        """All decoder tables [F, targets * d_out] by name."""
+        return {n: table for n, table in self.parameters.items() if n.startswith("decoder.")}
+
+    def tables(self, source: int) -> list[tuple[range, str]]:
+        """The names of the tables that decode a source, with the targets of each."""
         targets = self.spec.targets(source)
         if self.tied:
-            return [(range(m, m + 1), self.parameters[f"decoder.{m}"]) for m in targets]
-        return [(targets, self.parameters[f"decoder.{source}"])]
+            return [(range(m, m + 1), f"decoder.{m}") for m in targets]
+        return [(targets, f"decoder.{source}")]
 
     def scale_decoders(self, target: int, factor: Tensor) -> None:
         """Multiplies every decoder vector that writes to a target."""
         for source in range(len(self.spec.reads)) if not self.tied else (target,):
-            for targets, table in self.tables(source):
+            for targets, name in self.tables(source):
+                table = self.parameters[name]
                 if target in targets:
                     table.view(len(table), -1, self.d_out)[:, targets.index(target)] *= factor
 
     def lengths(self, source: int) -> Tensor:
         """The length of each feature's decoder vectors, joined over targets: [F]."""
-        squares = [table.square().sum(1) for _, table in self.tables(source)]
+        squares = [self.parameters[name].square().sum(1) for _, name in self.tables(source)]
         # Not sqrt at 0: its gradient is infinite, and a decoder may start there.
         return torch.stack(squares).sum(0).clamp(min=1e-24).sqrt()
 
@@ -127,8 +133,8 @@ class Weights:
             if code is None:
                 continue
             of = rows if callable(rows) else rows[source]
-            for targets, table in self.tables(source):
-                y = code.entries.decode(code.values, of(table))
+            for targets, name in self.tables(source):
+                y = code.entries.decode(code.values, of(self.parameters[name]))
                 for target, part in zip(targets, y.split(self.d_out, dim=1), strict=True):
                     predicted[target] = predicted[target] + part
         return predicted
