@@ -85,7 +85,7 @@ class Live:
         self.view = TrainingView(self, shown=self.names[0])
         self.view.observe(self._chosen, names=["shown", "order", "start", "rows", "opened"])
         self.view.observe(self._themed, names=["theme"])
-        training.on_change(self._wake.set)
+        training.on_change(self._news)
         self.publish(everything=True)
         self._thread = threading.Thread(target=self._watch, name="training view", daemon=True)
         self._thread.start()
@@ -141,6 +141,13 @@ class Live:
             self._sent.pop("charts", None)
             self.refresh()
 
+    def _news(self) -> None:
+        """Called by the training's thread: it must not wait for a view, unless it has ended."""
+        if self.training.state in ENDED:
+            self._over = True
+            self.publish(everything=True)  # whoever waited for the end finds it shown
+        self._wake.set()
+
     def refresh(self) -> None:
         """Show the news soon: the view's thread does, or where that has ended, the caller's."""
         if self._over:
@@ -161,7 +168,7 @@ class Live:
         return self._figure
 
     def _watch(self) -> None:
-        while self.training.state not in ENDED:
+        while not self._over and self.training.state not in ENDED:
             self._wake.wait(HEARTBEAT)
             self._wake.clear()
             self.publish()
