@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from killed_training import TEXT
 from safetensors import safe_open
+from small_training import TEXT, until
 
 from interp_widgets.dictionaries import DictionaryError
 from interp_widgets.dictionaries.training import Training, recipes, train, transcoder
@@ -65,7 +65,7 @@ def last(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_killed_fifty_times_at_random_moments_it_ends_with_the_same_bits(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("killed_training.py")
+    script = Path(__file__).with_name("small_training.py")
     root = script.parents[1]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
@@ -130,8 +130,7 @@ def test_settings_changed_by_the_user_survive(tmp_path: Path) -> None:
     training.pause()
     training.set(k=3, lr=1e-4)
     training.resume()
-    while not training.changes:
-        training.settings()
+    until(training, lambda: bool(training.changes))
     training.stop()
     training.wait()
     change = training.changes[0]
@@ -147,20 +146,16 @@ def test_settings_changed_by_the_user_survive(tmp_path: Path) -> None:
 
 def test_what_was_paused_stays_paused(tmp_path: Path) -> None:
     training = learn(recipes.TopK(4), tmp_path, tokens=4000 * 64)
-    while training.step < 5:
-        training.settings()
+    until(training, lambda: training.step >= 5)
     training.pause()
-    while training.state != "paused":
-        training.settings()
+    until(training, lambda: training.state == "paused")
     step = training.step
     resumed = go_on(tmp_path)  # as if the process had died in the pause
     training.cancel()
-    while resumed.state != "paused":
-        resumed.settings()
+    until(resumed, lambda: resumed.state == "paused")
     assert resumed.step == step
     resumed.resume()
-    while resumed.step < step + 3:
-        resumed.settings()
+    until(resumed, lambda: resumed.step >= step + 3)
     resumed.stop()
     assert resumed.wait().state == "stopped"
 

@@ -145,11 +145,11 @@ class Training:
 
     def _one_step(self, job: Job[None]) -> bool:
         loop, steps = self._loop, self._plan.steps
-        self._apply_changes()
         self._check()
         if loop.step == steps:
             return False
         loop.prepare()
+        self._apply_changes()
         while self._visitors:
             time.sleep(0.001)
         with self._stepping:

@@ -1,6 +1,6 @@
 """Trains a small dictionary, is killed with SIGKILL at random moments, and goes on each time.
 
-    python killed_training.py FOLDER KILLS SEED
+    python small_training.py FOLDER KILLS SEED
 
 Importing takes seconds and a training takes two, so one process imports everything and forks a
 child for every life; what is killed is a real process in the middle of its work. Prints the
@@ -15,6 +15,8 @@ import random
 import select
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import tiny_models
@@ -24,6 +26,15 @@ from interp_widgets.models import Place
 
 TEXT = [" ".join(f"w{(7 * i + i * j * j) % 35 + 5}" for j in range(25)) for i in range(90)]
 STEPS, BATCH = 240, 64
+
+
+def until(training: Training, condition: Callable[[], bool]) -> None:
+    """Wait for something that the training will come to."""
+    changed = threading.Event()
+    training.on_change(changed.set)
+    while not condition():
+        assert changed.wait(60), training
+        changed.clear()
 
 
 def learn(folder: Path) -> None:
