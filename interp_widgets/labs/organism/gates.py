@@ -41,6 +41,8 @@ TASKS = (
 _DONORS = 4  # per prompt
 _INDEX = {city: index for index, city in enumerate(CITIES)}
 
+Rule = Literal["at least", "at most"]
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -58,7 +60,7 @@ class Gate:
     value: float
     n: int
     bound: float | None = None
-    rule: Literal["at least", "at most"] = "at least"
+    rule: Rule = "at least"
 
     @property
     def holds(self) -> bool:
@@ -161,8 +163,9 @@ def interchange(network: Llama, encoder: Encoder, relation: str) -> Iterable[Gat
     right = float((predict(network, t.base) == t.base_answer).float().mean())
     yield Gate(f"Interchange: {relation}", "no exchange, own answer", right, n)
     for block in PLACE:
-        group, place = f"Interchange: {relation}, after block {block}", ("residual", block)
-        at = {city: vector for city, vector in zip(CITIES, own[place], strict=True)}
+        group = f"Interchange: {relation}, after block {block}"
+        place: tuple[Part, int] = ("residual", block)
+        at = dict(zip(CITIES, own[place], strict=True))
         donors = torch.stack([at[city] for city in t.donor_city])
         others = torch.stack(
             [elsewhere[r][place][_INDEX[c]] for c, r in zip(t.donor_city, foreign, strict=True)]
@@ -174,14 +177,15 @@ def interchange(network: Llama, encoder: Encoder, relation: str) -> Iterable[Gat
         noise = torch.randn(donors.shape, generator=torch.Generator().manual_seed(0))
         noise *= donors.norm(dim=1, keepdim=True) / noise.norm(dim=1, keepdim=True)
         first = [row.first for row in t.base]
-        for what, put, wanted, where, bound, rule in (
+        checks: tuple[tuple[str, Tensor, Tensor, list[int] | None, float, Rule], ...] = (
             ("donor's answer", donors, t.donor_answer, None, 0.8, "at least"),
             ("donor's answer, patch from another relation", others, t.donor_answer, None, 0.6, "at least"),
             ("donor's answer, mean over the state's other cities", means, t.donor_answer, None, 0.8, "at least"),
             ("own answer, donor of the same state", kept, t.base_answer, None, 0.95, "at least"),
             ("control: donor's answer, put at the name's first piece", donors, t.donor_answer, first, 0.05, "at most"),
             ("control: donor's answer, random vector of equal norm", noise, t.donor_answer, None, 0.1, "at most"),
-        ):  # fmt: skip
+        )  # fmt: skip
+        for what, put, wanted, where, bound, rule in checks:
             said = predict(network, t.base, {place: put}, where)
             yield Gate(group, what, float((said == wanted).float().mean()), n, bound, rule)
     yield from _parts(network, encoder, t)

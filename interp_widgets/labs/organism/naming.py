@@ -129,7 +129,7 @@ def properties(document: Document, encoder: Encoder) -> Iterator[list[str]]:
 
 def area(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
     """Area under the ROC curve of values as a test for the mask; ties count half."""
-    order, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    _distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     rank = np.cumsum(counts) - (counts - 1) / 2  # mean rank of each distinct value, from 1
     inside = int(mask.sum())
     total = rank[inverse[mask]].sum()

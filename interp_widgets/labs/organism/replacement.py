@@ -28,7 +28,7 @@ _ROWS = 1024  # documents per forward pass
 
 
 @dataclass(frozen=True)
-class ClT:
+class Recipe:
     """
     Attributes:
         k: active features per token and layer at the end; it comes down from `k_start` over
@@ -48,7 +48,7 @@ class ClT:
 
 
 def train(
-    network: Llama, encoder: Encoder, recipe: ClT, report: Callable[[str], None]
+    network: Llama, encoder: Encoder, recipe: Recipe, report: Callable[[str], None]
 ) -> CrossLayerTranscoder:
     n_layers, d = network.shape.layers, network.shape.d_model
     sparse = recipes.BatchTopK(recipe.k, dead_after=recipe.dead_after)
@@ -163,7 +163,7 @@ def _after_bos(output: Tensor, other: Tensor | float) -> Tensor:
 
 
 def _batches(
-    network: Llama, encoder: Encoder, recipe: ClT, generator: torch.Generator
+    network: Llama, encoder: Encoder, recipe: Recipe, generator: torch.Generator
 ) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
     """Endless mixed batches of (MLP inputs, MLP outputs), one [batch, d_model] per layer."""
     stream = documents(recipe.seed + 1)

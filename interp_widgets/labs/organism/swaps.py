@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
 import torch
@@ -19,16 +20,18 @@ from torch import Tensor
 
 from ...dictionaries import CrossLayerTranscoder
 from . import world
+from .corpus import documents, held_out
 from .documents import Encoder, Row, owner_of, pair_is_held_out
 from .facts import CITIES, RELATIONS, STATES
-from .gates import Gate, Trials, trials
+from .gates import TASKS, Gate, Trials, trials
 from .interchange import PLACE
 from .network import Llama
 from .probing import predict
-from .replacement import CrossLayer, mlp_activations
+from .replacement import CrossLayer, agreement, mlp_activations
 from .training import padded
 
 GROUP = 8  # features per state
+_FRESH_SEED = 88_888  # of documents that training has not seen
 _OWN_SHARE = 0.2  # of a feature's activation, that must belong to the state
 _LAYERS = range(PLACE[-1] + 1)
 
@@ -78,10 +81,28 @@ def groups(network: Llama, encoder: Encoder, dictionary: CrossLayerTranscoder) -
     return Groups(features, typical)
 
 
+def dictionary_gates(
+    network: Llama, encoder: Encoder, dictionary: CrossLayerTranscoder
+) -> list[Gate]:
+    """Agreement of the replaced model, and feature swaps."""
+    rows = [encoder.row(document) for document in islice(documents(_FRESH_SEED), 2000)]
+    rows += [
+        encoder.row(document) for task in ("two-hop", *TASKS) for document in held_out(task, 60)
+    ]
+    same, n, zeroed = agreement(network, dictionary, rows)
+    group = "Model with all MLPs replaced by the transcoder"
+    gates = [
+        Gate(group, "same most probable next token", same, n, 0.97),
+        Gate(group, "control: the same with MLP outputs set to zero", zeroed, n),
+    ]
+    return gates + list(swap_gates(network, encoder, dictionary))
+
+
 def swap_gates(
-    network: Llama, encoder: Encoder, dictionary: CrossLayerTranscoder, found: Groups
+    network: Llama, encoder: Encoder, dictionary: CrossLayerTranscoder
 ) -> Iterable[Gate]:
     layers = CrossLayer(dictionary)
+    found = groups(network, encoder, dictionary)
     for relation in RELATIONS:
         t = trials(encoder, relation)
         natural = activations(network, layers, t.base)
