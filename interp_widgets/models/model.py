@@ -1,11 +1,8 @@
 """Model: a Hugging Face causal language model, run under nnsight, behind one lock.
 
-This file and running.py are the only ones that open an nnsight trace. Two traces at once on one model break
-both (measured: 180 of 180 runs failed with three threads), and JupyterLab runs widget
-callbacks in another thread while a cell executes, so every run takes `model.lock`.
-
-Trace bodies are short, in plain functions and without `self`, because nnsight reads their
-source and runs it in a greenlet.
+Traces are opened in running.py. Two traces at once on one model break both (measured: 180 of
+180 runs failed with three threads), and JupyterLab runs widget callbacks in another thread
+while a cell executes, so every run takes `model.lock`.
 """
 
 from __future__ import annotations
@@ -24,7 +21,15 @@ from .cache import Progress, without_bars
 from .errors import ModelError, PromptError
 from .places import Place
 from .recording import Neurons, Recording
-from .running import Edit, Run, check_ids, check_places, visit
+from .running import (
+    Edit,
+    Run,
+    check_ids,
+    check_places,
+    read_for_gradient,
+    read_one_prompt,
+    visit,
+)
 
 Prompt = str | Sequence[int] | Tensor
 
@@ -168,7 +173,7 @@ class Model:
         """
         ids = self.tokenize(prompt)
         with self.lock, torch.no_grad():
-            seen = _read(
+            seen = read_one_prompt(
                 self._traced, self.anatomy, ids[None].to(self.device), self.n_layers, neurons
             )
         recording = self._recording(prompt, ids, seen)
@@ -220,7 +225,7 @@ class Model:
         Returns: per target, per block, a tensor [position, d_mlp].
         """
         with self.lock, torch.enable_grad():
-            values, final = _read_for_gradient(
+            values, final = read_for_gradient(
                 self._traced, self.anatomy, ids[None].to(self.device), self.n_layers
             )
             out = []
@@ -285,58 +290,6 @@ def _token_ids(prompt: Sequence[int] | Tensor) -> list[int]:
     if ids.is_floating_point():
         raise PromptError("Token ids are whole numbers; these are not.")
     return ids.reshape(-1).tolist()
-
-
-def _read(traced: Any, row: Anatomy, ids: Tensor, n_layers: int, neurons: bool) -> dict[str, Any]:
-    with traced.trace(input_ids=ids):
-        out = nnsight.save(_read_sites(traced, row, n_layers, neurons))
-    return out
-
-
-def _read_sites(traced: Any, row: Anatomy, n_layers: int, neurons: bool) -> dict[str, Any]:
-    # nnsight wants sites in the order the forward pass reaches them.
-    blocks = []
-    embedding = None
-    for index in range(n_layers):
-        block = part(traced, row.layers)[index]
-        b = {"resid_pre": block.input[0]}
-        if index == 0:
-            embedding = b["resid_pre"]
-        attn = part(block, row.attn).output
-        b["attn_raw"], b["pattern"] = attn[0][0], attn[1][0]
-        b["attn_out"] = b["attn_raw"]
-        if row.attn_post_norm:
-            b["attn_out"] = part(block, row.attn_post_norm).output[0]
-        b["resid_mid"] = part(block, row.mlp_norm).input[0]
-        if neurons:
-            if row.gate:
-                b["gate"] = part(block, row.gate).output[0]
-            b["up"] = part(block, row.up).output[0]
-            b["value"] = part(block, row.down).input[0]
-        b["mlp_raw"] = part(block, row.mlp).output[0]
-        b["mlp_out"] = b["mlp_raw"]
-        if row.mlp_post_norm:
-            b["mlp_out"] = part(block, row.mlp_post_norm).output[0]
-        blocks.append(b)
-    resid_final = part(traced, row.final_norm).input[0]
-    logits = traced.output.logits[0, -1]
-    return {"blocks": blocks, "embedding": embedding, "resid_final": resid_final, "logits": logits}
-
-
-def _read_for_gradient(
-    traced: Any, row: Anatomy, ids: Tensor, n_layers: int
-) -> tuple[list[Tensor], Tensor]:
-    with traced.trace(input_ids=ids):
-        out = nnsight.save(_gradient_sites(traced, row, n_layers))
-    return out
-
-
-def _gradient_sites(traced: Any, row: Anatomy, n_layers: int) -> tuple[list[Tensor], Tensor]:
-    # No parameter asks for a gradient, so the graph starts at the embedding.
-    part(traced, row.embed).output.requires_grad_(True)
-    blocks = [part(traced, row.layers)[index] for index in range(n_layers)]
-    values = [part(block, row.down).input for block in blocks]
-    return values, part(traced, row.final_norm).output
 
 
 def _check_finite(recording: Recording, name: str) -> None:

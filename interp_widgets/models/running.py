@@ -1,8 +1,11 @@
-"""Reading and writing places of one forward pass on a batch of prompts, under nnsight.
+"""Everything that runs under nnsight: this file is the only one that opens a trace.
 
-The trace visits, in forward order, only the places that are named, and stops behind the last
-one if nobody wants logits. Writes act on what the rest of the pass computes, so the pass that
-a reader sees above a write is the changed one.
+Trace bodies are short, in plain functions and without `self`, because nnsight reads their
+source and runs it in a greenlet. Sites are visited in the order the forward pass reaches them.
+
+`visit` reads and writes places on a batch of prompts: only those that are named, and it stops
+behind the last one if nobody wants logits. Writes act on what the rest of the pass computes, so
+the pass that a reader sees above a write is the changed one.
 
 Attention is causal and padding stands behind the tokens, so no token ever looks at padding and
 the model needs no mask for it. (Given one, a sliding window makes rows of padding that may look
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import nnsight
 import torch
 from torch import Tensor, nn
 
@@ -187,3 +191,58 @@ def _normalized(x: Tensor, norm: nn.Module, row: Anatomy) -> Tensor:
     if centred:
         wide = wide - wide.mean(-1, keepdim=True)
     return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + epsilon)).to(x)
+
+
+def read_one_prompt(
+    traced: Any, row: Anatomy, ids: Tensor, n_layers: int, neurons: bool
+) -> dict[str, Any]:
+    """What a Recording is made of: per block and for the whole model, by the names it has there."""
+    with traced.trace(input_ids=ids):
+        out = nnsight.save(_read_sites(traced, row, n_layers, neurons))
+    return out
+
+
+def _read_sites(traced: Any, row: Anatomy, n_layers: int, neurons: bool) -> dict[str, Any]:
+    blocks = []
+    embedding = None
+    for index in range(n_layers):
+        block = part(traced, row.layers)[index]
+        b = {"resid_pre": block.input[0]}
+        if index == 0:
+            embedding = b["resid_pre"]
+        attn = part(block, row.attn).output
+        b["attn_raw"], b["pattern"] = attn[0][0], attn[1][0]
+        b["attn_out"] = b["attn_raw"]
+        if row.attn_post_norm:
+            b["attn_out"] = part(block, row.attn_post_norm).output[0]
+        b["resid_mid"] = part(block, row.mlp_norm).input[0]
+        if neurons:
+            if row.gate:
+                b["gate"] = part(block, row.gate).output[0]
+            b["up"] = part(block, row.up).output[0]
+            b["value"] = part(block, row.down).input[0]
+        b["mlp_raw"] = part(block, row.mlp).output[0]
+        b["mlp_out"] = b["mlp_raw"]
+        if row.mlp_post_norm:
+            b["mlp_out"] = part(block, row.mlp_post_norm).output[0]
+        blocks.append(b)
+    resid_final = part(traced, row.final_norm).input[0]
+    logits = traced.output.logits[0, -1]
+    return {"blocks": blocks, "embedding": embedding, "resid_final": resid_final, "logits": logits}
+
+
+def read_for_gradient(
+    traced: Any, row: Anatomy, ids: Tensor, n_layers: int
+) -> tuple[list[Tensor], Tensor]:
+    """Per block the neurons' values, and the final norm's output, as parts of a gradient's graph."""
+    with traced.trace(input_ids=ids):
+        out = nnsight.save(_gradient_sites(traced, row, n_layers))
+    return out
+
+
+def _gradient_sites(traced: Any, row: Anatomy, n_layers: int) -> tuple[list[Tensor], Tensor]:
+    # No parameter asks for a gradient, so the graph starts at the embedding.
+    part(traced, row.embed).output.requires_grad_(True)
+    blocks = [part(traced, row.layers)[index] for index in range(n_layers)]
+    values = [part(block, row.down).input for block in blocks]
+    return values, part(traced, row.final_norm).output
