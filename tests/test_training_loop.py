@@ -16,7 +16,8 @@ import torch
 from small_training import until
 from torch import Tensor
 
-from interp_widgets.dictionaries import DictionaryError
+from interp_widgets.dictionaries import DictionaryError, load
+from interp_widgets.dictionaries.coder import SparseCoder
 from interp_widgets.dictionaries.dictionary import ActiveFeatures
 from interp_widgets.dictionaries.training import (
     Training,
@@ -505,6 +506,25 @@ def test_a_folder_is_enough_to_go_on(tmp_path: Path) -> None:
     small(text=tmp_path / "text.jsonl", to=tmp_path / "run").wait()
     model = tiny_models.model("llama grouped")
     assert Training.resume_from(tmp_path / "run", model).wait().state == "done"
+
+
+def test_what_was_learned_is_saved_and_loaded(tmp_path: Path) -> None:
+    specs = [transcoder(1, 64, recipes.TopK(4)), sae(Place(2, "resid_post"), 32, recipes.TopK(4))]
+    one, two = small().wait(), small(specs, tokens=3200).wait()
+    one.save(tmp_path / "one")
+    two.save(tmp_path / "two")
+    x = torch.randn(5, tiny_models.WIDTH)
+    pairs = [
+        (one.dictionary(), tmp_path / "one"),
+        (two.dictionary(two.names[0]), tmp_path / "two" / "L1_mlp_in_-_L1_mlp_out"),
+        (two.dictionary(two.names[1]), tmp_path / "two" / "L2_resid_post"),
+    ]
+    for mine, folder in pairs:
+        loaded = load(folder)
+        assert isinstance(mine, SparseCoder)
+        assert isinstance(loaded, SparseCoder)
+        assert (loaded.reads, loaded.writes) == (mine.reads, mine.writes)
+        assert torch.equal(loaded.reconstruct(x), mine.reconstruct(x))
 
 
 def test_other_threads_run_the_model_while_it_trains() -> None:

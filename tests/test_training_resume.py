@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -145,13 +146,14 @@ def test_settings_changed_by_the_user_survive(tmp_path: Path) -> None:
 
 
 def test_what_was_paused_stays_paused(tmp_path: Path) -> None:
-    training = learn(recipes.TopK(4), tmp_path, tokens=4000 * 64)
+    training = learn(recipes.TopK(4), tmp_path / "one", tokens=4000 * 64)
     until(training, lambda: training.step >= 5)
     training.pause()
     until(training, lambda: training.state == "paused")
     step = training.step
-    resumed = go_on(tmp_path)  # as if the process had died in the pause
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
     training.cancel()
+    resumed = go_on(tmp_path / "two")  # as if the process had died in the pause
     until(resumed, lambda: resumed.state == "paused")
     assert resumed.step == step
     resumed.resume()

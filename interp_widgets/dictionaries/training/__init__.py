@@ -2,9 +2,10 @@
 and the loop from text to dictionary (`train`)."""
 
 from interp_widgets.dictionaries.training import recipes
+from interp_widgets.dictionaries.training.begin import train
 from interp_widgets.dictionaries.training.specs import Spec, cross_layer, sae, transcoder
 from interp_widgets.dictionaries.training.store import ActivationStore, store_activations
-from interp_widgets.dictionaries.training.training import Training, train
+from interp_widgets.dictionaries.training.training import Training
 
 __all__ = [
     "ActivationStore",

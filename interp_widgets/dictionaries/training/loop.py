@@ -25,6 +25,7 @@ from interp_widgets.dictionaries.training.buffer import Cursor, MixingBuffer, Ve
 from interp_widgets.dictionaries.training.corpus import Position
 from interp_widgets.dictionaries.training.examples import TopExamples
 from interp_widgets.dictionaries.training.group import Group
+from interp_widgets.dictionaries.training.plan import Change, Plan
 from interp_widgets.dictionaries.training.schedule import Schedule, check_setting, settings_of
 from interp_widgets.dictionaries.training.specs import Spec
 from interp_widgets.dictionaries.training.stream import Source
@@ -34,57 +35,6 @@ from interp_widgets.models import Place
 # Rows are encoded for examples every so many steps; so many at a time.
 LOOK_EVERY, LOOK_ROWS = 4, 4
 METRICS = ("step", "tokens", "loss", "mse", "fvu", "l0", "dead_share", "lr")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a training is from beginning to end; written into every checkpoint.
-
-    tokens: to train on, over all processes. batch: tokens per step. lr: peaks, one per spec.
-    rows, context: of a forward pass. groups: forward passes per block of the buffer.
-    dtype: of the encoder's product. text: where the text is, if it is a file, folder or store.
-    """
-
-    specs: tuple[Spec, ...]
-    lr: tuple[float, ...]
-    tokens: int
-    batch: int
-    warmup: float
-    decay: float
-    sparsity_warmup: float | None
-    seed: int
-    rows: int
-    context: int
-    groups: int
-    dtype: str
-    checkpoint_every: int
-    model_name: str = ""
-    text: str | None = None
-    store: bool = False
-
-    @property
-    def steps(self) -> int:
-        return self.tokens // self.batch
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"specs": [checkpoint.spec_to_json(spec) for spec in self.specs]}
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Plan:
-        specs = tuple(checkpoint.spec_from_json(spec) for spec in plain["specs"])
-        return cls(**{**plain, "specs": specs, "lr": tuple(plain["lr"])})
-
-
-@dataclass(frozen=True)
-class Change:
-    """A setting that was changed while it trained: in force from `step` on."""
-
-    step: int
-    tokens: int
-    name: str
-    what: str
-    old: float
-    new: float
 
 
 @dataclass
