@@ -25,7 +25,7 @@ POINTS = 240
 # The metric in `Training.history`, its title, and the unit of the axis.
 CURVES = (("loss", "loss"), ("fvu", "FVU"), ("l0", "L0"), ("dead_share", "dead features"))
 # Where the subplots stand, bottom and top; the gaps hold titles and, above the last, tokens.
-ROWS = ((0.74, 1.0), (0.74, 1.0), (0.4, 0.66), (0.4, 0.66), (0.0, 0.2))
+ROWS = ((0.745, 1.0), (0.745, 1.0), (0.42, 0.675), (0.42, 0.675), (0.0, 0.24))
 DENSITY, CONTROL = "density", "control"
 CHANGED = "setting changed"  # our marks, among shapes and annotations of the user's own
 

@@ -4,8 +4,6 @@ The training's thread only sets an event here. A thread of the view wakes up, at
 second, reads snapshots and sends them: numbers every `TICK`, charts and the picture for pages
 without a kernel more rarely, because they cost more. When the training has ended the thread ends
 too, and clicks are answered where they arrive.
-
-The list of features is ranked again only every `RANK` seconds, so that it can be read.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import training_figure
+from .training_features import FeaturePages
 from .training_view import TrainingView
+from .training_words import describe, features_of, limits, plain
 
 if TYPE_CHECKING:
     from plotly.graph_objects import FigureWidget
 
 # Seconds between two messages of each kind, at least.
-TICK, CHARTS, LIST, RANK, PICTURE = 0.4, 1.0, 3.0, 6.0, 30.0
+TICK, CHARTS, LIST, PICTURE = 0.4, 1.0, 3.0, 30.0
 HEARTBEAT = 2.0  # a sign of life while a step takes long
 ENDED = ("done", "stopped", "cancelled", "failed")
-EXAMPLES = 20
 
 
 class Watched(Protocol):
@@ -46,7 +46,6 @@ class Watched(Protocol):
     step: int
     tokens_done: int
     tokens_total: int
-    tokens_per_second: float
     history: Mapping[str, Mapping[str, NDArray[Any]]]
     changes: Sequence[Any]
 
@@ -75,8 +74,8 @@ class Live:
         self._publishing = threading.RLock()
         self._making = threading.Lock()
         self._sent: dict[str, float] = {}  # when each part was sent last
-        self._born = {name: _Born() for name in self.names}
-        self._ranked: tuple[object, list[int]] = (None, [])
+        self._pages = {name: FeaturePages(training, name) for name in self.names}
+        self._rate = _Rate()
         self._asked: dict[tuple[str, str], float] = {}
         self._problem = ""
         self._wanted = False  # somebody looks at the charts
@@ -129,8 +128,6 @@ class Live:
     def _chosen(self, change: Any) -> None:
         if change["name"] == "shown":
             self.view.opened, self.view.start, self._problem = None, 0, ""
-        if change["name"] != "opened":
-            self._ranked = (None, [])
         for part in ("features", "detail", "charts"):
             self._sent.pop(part, None)
         self.refresh()
@@ -194,9 +191,12 @@ class Live:
             self._sent.pop("picture", None)
         self.view.live = live
         if self._due("features", LIST):
-            self.view.features = self._features()
+            page = self._pages[self.view.shown]
+            again = state in ENDED
+            self.view.features = page.of(self.view.order, self.view.start, self.view.rows, again)
         if self._due("detail", LIST):
-            self.view.detail = self._detail()
+            opened = self.view.opened
+            self.view.detail = {} if opened is None else self._pages[self.view.shown].detail(opened)
         if self._wanted:
             figure = self.figure
             if self._due("figure", math.inf):
@@ -226,7 +226,7 @@ class Live:
         for key in [key for key in self._asked if key[0] == name]:
             if math.isclose(settings.get(key[1], math.nan), self._asked[key], rel_tol=1e-9):
                 del self._asked[key]
-        rate = float(training.tokens_per_second)
+        rate = self._rate.update(training.state, int(training.tokens_done))
         left = (training.tokens_total - training.tokens_done) / rate if rate > 0 else math.nan
         progress, message = training.progress
         ended = training.state in ENDED
@@ -264,131 +264,37 @@ class Live:
         controls = training.controls(name)
         control = next((v for k, v in controls.items() if k.lower().startswith("fvu of pca")), None)
         marks = [
-            training_figure.Mark(int(c.tokens), f"{SHORT.get(c.what, c.what)} {plain(c.new)}")
+            training_figure.Mark(int(c.tokens), f"{c.what} {plain(c.new)}")
             for c in self._changes(name)
         ]
-        history, density = training.history[name], _array(training.density(name))
+        history, density = training.history[name], training.density(name)
         training_figure.fill(figure, history, density, control, marks, self.view.theme)
 
-    def _features(self) -> dict[str, Any]:
-        training, view = self.training, self.view
-        name, order = view.shown, view.order
-        density = _array(training.density(name))
-        born = self._born[name].update(density, training.step)
-        moment = int(time.monotonic() / RANK) if training.state not in ENDED else training.state
-        key = (name, order, view.start, view.rows, moment)
-        if self._ranked[0] != key:
-            self._ranked = (key, ranked(order, density, born, view.start, view.rows))
-        return {
-            "name": name,
-            "order": order,
-            "start": view.start,
-            "size": int(density.size),
-            "alive": int((density > 0).sum()),
-            "tokens": int(training.density_tokens(name)),
-            "rows": [self._row(name, i, density, examples=1) for i in self._ranked[1]],
-        }
 
-    def _detail(self) -> dict[str, Any]:
-        name, feature = self.view.shown, self.view.opened
-        if feature is None:
-            return {}
-        density = _array(self.training.density(name))
-        tokens = int(self.training.density_tokens(name))
-        row = self._row(name, feature, density, examples=EXAMPLES)
-        return {"name": name, "tokens": tokens, "row": row}
+class _Rate:
+    """Tokens a second over the last minute of training; pauses do not count.
 
-    def _row(
-        self, name: str, feature: int, density: NDArray[np.float64], examples: int
-    ) -> dict[str, Any]:
-        found = list(self.training.examples(name, feature))[:examples]
-        return {
-            "feature": feature,
-            "density": float(density[feature]) if feature < density.size else 0.0,
-            "examples": [
-                {
-                    "tokens": [str(token) for token in example.tokens],
-                    "activations": [round(float(a), 4) for a in example.activations],
-                    "trigger": int(example.trigger),
-                }
-                for example in found
-            ],
-        }
+    A training reads text for many steps at once and then takes them quickly, so that a shorter
+    time would tell of one or the other.
+    """
 
-
-SHORT = {"lr": "lr", "k": "k", "sparsity": "sparsity"}
-
-
-class _Born:
-    """When each feature was last seen to come alive: to fire after it had not."""
+    SECONDS = 60.0
+    FIRST = 3.0  # before that it is a guess
 
     def __init__(self) -> None:
-        self._alive: NDArray[np.bool_] | None = None
-        self._step: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._seen: deque[tuple[float, int]] = deque()
 
-    def update(self, density: NDArray[np.float64], step: int) -> NDArray[np.int64]:
-        """[feature] the step of its last awakening, as far as the view has watched."""
-        alive = density > 0
-        if self._alive is None or self._alive.size != alive.size:
-            self._step = np.zeros(alive.size, dtype=np.int64)
-        else:
-            self._step[alive & ~self._alive] = step
-        self._alive = alive
-        return self._step
-
-
-def ranked(
-    order: str, density: NDArray[np.float64], born: NDArray[np.int64], start: int, rows: int
-) -> list[int]:
-    """The features that one page of the list shows; by number it shows the dead ones, too."""
-    if order == "number":
-        return list(range(min(start, density.size), min(start + rows, density.size)))
-    by_density = np.argsort(-density, kind="stable")
-    if order == "newest":
-        by_density = by_density[np.argsort(-born[by_density], kind="stable")]
-    alive = by_density[density[by_density] > 0]
-    return [int(i) for i in alive[:rows]]
-
-
-def limits(what: str, now: float, size: int) -> list[float]:
-    """The ends of a setting's slider; around where it started, two decades up and down."""
-    if what == "k":
-        return [1.0, float(min(size, 1024))]
-    if what == "lr":
-        return [1e-6, 1e-1]
-    power = round(math.log10(now)) if now > 0 else 0
-    return [10.0 ** (power - 3), 10.0 ** (power + 3)]
-
-
-def describe(spec: Any) -> str:
-    """A spec in words: "TopK skip transcoder, L3, 2,048 features"."""
-    base = getattr(spec.recipe, "base", None)
-    recipe = type(spec.recipe).__name__ + (f" {type(base).__name__}" if base is not None else "")
-    first, last = spec.reads[0], spec.writes[-1]
-    skip = "skip " if spec.skip else ""
-    if len(spec.reads) > 1:
-        places = f"{len(spec.reads)} layers"
-        kind = f"cross-layer {skip}transcoder"
-        size = f"{spec.n_features:,} features a layer"
-        return f"{recipe} {kind}, {places}, {size}"
-    if tuple(spec.reads) == tuple(spec.writes):
-        return f"{recipe} SAE, L{first.layer} {first.site}, {spec.n_features:,} features"
-    place = f"L{first.layer}" if first.layer == last.layer else f"L{first.layer} to L{last.layer}"
-    return f"{recipe} {skip}transcoder, {place}, {spec.n_features:,} features"
-
-
-def features_of(spec: Any) -> int:
-    """All features of a dictionary, those of a cross-layer transcoder layer after layer."""
-    return int(spec.n_features) * len(spec.reads)
-
-
-def plain(value: float) -> str:
-    """Three digits, as one would type them: 0.0003, 32, 1e-7."""
-    return f"{value:.3g}".replace("e-0", "e-")
-
-
-def _array(values: Any) -> NDArray[np.float64]:
-    return np.asarray(values, dtype=np.float64)
+    def update(self, state: str, tokens: int) -> float:
+        """NaN while it is not known."""
+        now = time.monotonic()
+        if state != "computing" or tokens == 0:
+            self._seen.clear()
+            return math.nan
+        self._seen.append((now, tokens))
+        while self._seen[0][0] < now - self.SECONDS:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return (tokens - before) / (now - since) if now - since > self.FIRST else math.nan
 
 
 def _last(history: Mapping[str, NDArray[Any]], metric: str) -> float | None:

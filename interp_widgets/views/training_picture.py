@@ -106,7 +106,7 @@ def _features(features: Mapping[str, Any]) -> str:
     return (
         f'<div style="margin-top:6px"><b>Features</b> <span style="color:{SOFT}">how often each '
         f"fired on {tokens:,} tokens, and where most strongly</span></div>"
-        f"<table>{''.join(lines)}</table>"
+        f'<table style="margin:4px 0">{"".join(lines)}</table>'
     )
 
 
@@ -177,17 +177,18 @@ def _subplot(figure: FigureWidget, x: str, y: str, traces: list[Any]) -> str:
     bars = any(trace.type == "bar" for trace in traces)
     x_ends, y_ends = _ends(xs), _ends(ys)
     if bars or up.rangemode == "tozero":
-        y_ends = (min(0.0, y_ends[0]), y_ends[1])
+        y_ends = (min(0.0, float(ys.min())), float(ys.max()) or 1.0)
     to_x = _scale(x_ends, box[0], box[1])
     to_y = _scale(y_ends, box[2], box[3])
     for trace, (px, py) in zip(traces, points, strict=True):
         parts.append(_mark(trace, [to_x(v) for v in px], [to_y(v) for v in py], box[2]))
-    for end, value in zip(("end", "end"), y_ends, strict=True):
+    for value in y_ends:
         shown = 10**value if up.type == "log" else value
-        parts.append(_label(box[0] - 4, to_y(value) + 3, _short(shown), end, SOFT, 10))
-    for anchor, value in zip(("start", "end"), x_ends, strict=True):
+        parts.append(_label(box[0] - 4, to_y(value) + 3, _short(shown), "end", SOFT, 10))
+    written = across.showticklabels is not False
+    for anchor, value in zip(("start", "end"), x_ends if written else (), strict=written):
         shown = 10**value if across.type == "log" or bars else value
-        words = f"{shown:.2g}" if bars else _short(shown)
+        words = f"{shown:.1%}" if bars else _short(shown)
         parts.append(_label(to_x(value), box[2] + 12, words, anchor, SOFT, 10))
     return "".join(parts)
 

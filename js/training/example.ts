@@ -12,6 +12,13 @@ export function strongest(examples: readonly Example[]): number {
   return top;
 }
 
+/** Letters of East Asian scripts take the room of two. */
+function wide(text: string): number {
+  let width = 0;
+  for (const letter of text) width += (letter.codePointAt(0) ?? 0) >= 0x1100 ? 2 : 1;
+  return width;
+}
+
 /**
  * One line around the trigger, as many letters before and after as asked; null: all of it. The
  * trigger is always whole, so it can be seen however narrow the line is.
@@ -28,12 +35,12 @@ export function exampleLine(
   if (letters) {
     from = trigger;
     for (let room = letters[0]; from > 0; from--) {
-      room -= words[from - 1].length;
+      room -= wide(words[from - 1]);
       if (room < 0) break;
     }
     to = trigger + 1;
     for (let room = letters[1]; to < words.length; to++) {
-      room -= words[to].length;
+      room -= wide(words[to]);
       if (room < 0) break;
     }
   }

@@ -41,6 +41,7 @@ export function stateSentence(live: Live, shown: string): string {
     case "computing": {
       if (live.step === 0) return `${capital(live.message || "starting")} …`;
       const parts = [done];
+      if (/^reading/.test(live.message)) parts.push(live.message);
       if (live.rate) parts.push(`${amount(live.rate)} tokens/s`);
       if (live.left !== null) parts.push(`${duration(live.left)} left`);
       return parts.join(", ");
