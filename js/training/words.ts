@@ -12,7 +12,10 @@ export function amount(value: number): string {
         ? ([1e6, "M"] as const)
         : ([1e3, "k"] as const);
   const scaled = value / size;
-  return `${scaled.toFixed(scaled >= 99.5 ? 0 : scaled >= 9.95 ? 1 : 2).replace(/\.0+$/, "")}${sign}`;
+  return `${scaled
+    .toFixed(scaled >= 99.5 ? 0 : scaled >= 9.95 ? 1 : 2)
+    .replace(/(\.\d*?)0+$/, "$1")
+    .replace(/\.$/, "")}${sign}`;
 }
 
 /** About how long: 40 s, 6 min, 2 h 10 min. */
