@@ -33,7 +33,7 @@ from .sparse_ops import where
 from .weights import Code, Weights
 
 # How fast the weight follows the L0, per step and e-fold of L0.
-FOLLOW = 0.005
+FOLLOW = 0.02
 
 
 class JumpReLU:
@@ -73,11 +73,15 @@ class JumpReLU:
                 for code, threshold in self._picked
             ]
         )
+        whole = l0.detach().clone()
+        batch.group.mean_([whole])
         recipe = self.recipe
         if recipe.loss == "tanh":
-            sparsity = self._weight(batch, l0.detach()) * self._tanh(batch, codes)
+            sparsity = self._weight(whole) * self._tanh(batch, codes)
         else:
             assert recipe.target_l0 is not None
+            # The square is of the whole batch's L0; its gradient is that of this share.
+            l0 = whole + (l0 - l0.detach())
             sparsity = (l0 / recipe.target_l0 - 1).square().sum()
         parts = {
             "error": squared(left),
@@ -98,11 +102,10 @@ class JumpReLU:
             sums.append(torch.tanh(self.recipe.c * code.values * length).sum())
         return torch.stack(sums).sum() / len(batch.x[0])
 
-    def _weight(self, batch: Batch, l0: Tensor) -> Tensor:
-        """Follows the L0 of all processes, where there is one to aim at."""
+    def _weight(self, l0: Tensor) -> Tensor:
+        """Follows the L0, where there is one to aim at."""
         weight = self.state["weight"]
         if self.recipe.target_l0 is not None:
-            batch.group.mean_([l0])
             away = (l0.mean() / self.recipe.target_l0).clamp(min=1e-6).log().clamp(-1, 1)
             weight *= (FOLLOW * away).exp()
         return weight.clone()

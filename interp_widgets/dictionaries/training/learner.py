@@ -74,12 +74,19 @@ class Learner:
             initialise.lengths(batch, codes)
 
     def step(self, x: Sequence[Tensor], y: Sequence[Tensor], at: Moment) -> StepReport:
+        batch, codes, loss = self.backward(x, y, at)
+        norm = self.adam.step(at.lr, CLIP, at.group)
+        return self._report(batch, codes, loss, norm, at.group)
+
+    def backward(
+        self, x: Sequence[Tensor], y: Sequence[Tensor], at: Moment
+    ) -> tuple[Batch, list[Code], Loss]:
+        """The first half of a step: leaves the gradient of this share in the parameters."""
         batch = self._batch(*self._scaled(x, y), at)
         codes = self.rule.codes(batch)
         loss = self.rule.loss(batch, codes)
         loss.total.backward()
-        norm = self.adam.step(at.lr, CLIP, at.group)
-        return self._report(batch, codes, loss, norm, at.group)
+        return batch, codes, loss
 
     def encode(self, x: Sequence[Tensor]) -> list[ActiveFeatures]:
         active = []

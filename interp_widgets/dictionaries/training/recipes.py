@@ -101,7 +101,7 @@ class JumpReLU:
         are Anthropic's; they make the step dense. 0.001 is Rajamanoharan et al.'s.
     c: slope of the tanh.
     target_l0: needed by "quadratic"; with "tanh", the weight follows it: it grows
-        by half a percent per step and e-fold that L0 is above, and shrinks likewise.
+        by two percent per step and e-fold that L0 is above, and shrinks likewise.
     """
 
     sparsity: float = 1.0
