@@ -32,9 +32,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from interp_widgets.dictionaries import Transcoders, save
 from interp_widgets.dictionaries import load as load_dictionary
 from interp_widgets.dictionaries.coder import SparseCoder
-from interp_widgets.dictionaries.formats.interp_widgets import save
 from interp_widgets.dictionaries.metrics import Metrics, judge
 from interp_widgets.dictionaries.training import (
     ActivationStore,
@@ -50,6 +50,7 @@ from interp_widgets.models import Model, Place, load
 PACKAGES = ("r-cran-janeaustenr", "wordnet-base")
 FEATURES, K = 2048, 32
 CONTEXT, BATCH = 128, 1024
+ENOUGH = 15_000_000  # tokens
 HELD_OUT = 20  # one document of so many
 SEED = 0
 
@@ -287,31 +288,40 @@ def _follow(training: Training) -> None:
 
 
 def publish_all(model: Model, folder: Path, judge_tokens: int) -> None:
-    """int8 files of every layer, metrics.json and README.md in `folder`/published."""
+    """int8 files, metrics.json and README.md in `folder`/published.
+
+    A folder for each layer; or one for all, if all layers of the model were trained.
+    """
     text = list(_held_out(model, folder, judge_tokens))
     saved = checkpoint.read(folder / "training")
-    rows = []
-    target = folder / "published"
-    shutil.rmtree(target, ignore_errors=True)
+    part = folder / "published.part"
+    shutil.rmtree(part, ignore_errors=True)
+    coders, rows = [], []
     with tempfile.TemporaryDirectory() as work:
         for name, coder in Training.dictionaries_in(folder / "training").items():
             assert isinstance(coder, SparseCoder)
             coder = replace(coder, scan=f"smollm2 skip transcoder, {name}")
             # Judged is what others will load: the rounded weights.
-            save(coder, f"{work}/{name}", "int8")
+            save(coder, f"{work}/{name}", dtype="int8")
             metrics = judge(model, load_dictionary(f"{work}/{name}"), text, context=CONTEXT)
             print(metrics, flush=True)
-            declared = {"l0": float(metrics.layers[0].l0.value), "fvu": metrics.fvu.value}  # type: ignore[union-attr]
-            declared["ce_recovered"] = metrics.ce_recovered.value
-            save(replace(coder, declared=declared), target / name.replace(" ", "_"), "int8")
+            declared = {"fvu": metrics.fvu.value, "ce_recovered": metrics.ce_recovered.value}
+            coders.append(replace(coder, declared=declared | {"l0": float(K)}))
             rows.append(metrics)
-    seen = saved.about["step"] * saved.about["plan"]["batch"]
-    distinct = min(seen, _distinct(folder, saved.about["plan"]["store"]) or seen)
-    (target / "metrics.json").write_text(
-        json.dumps([row.to_dict() | {"density": None} for row in rows], indent=1) + "\n"
-    )
+    if len(coders) == model.n_layers:
+        save(Transcoders.of(coders, "smollm2 skip transcoders"), part / "all_layers", dtype="int8")
+    else:
+        for coder in coders:
+            save(coder, part / f"layer_{coder.reads.layer}", dtype="int8")
+    plan = saved.about["plan"]
+    seen = int(saved.about["step"]) * int(plan["batch"])
+    distinct = ActivationStore(folder / "activations").tokens if plan["store"] else seen
+    numbers = [row.to_dict() | {"density": None} for row in rows]
+    (part / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
     sources = json.loads((folder / "text/sources.json").read_text())
-    (target / "README.md").write_text(_card(model, rows, seen, distinct, sources))
+    (part / "README.md").write_text(_card(model, rows, seen, min(seen, distinct), sources))
+    shutil.rmtree(folder / "published", ignore_errors=True)
+    part.rename(folder / "published")
 
 
 def _held_out(model: Model, folder: Path, tokens: int) -> Iterator[str]:
@@ -323,10 +333,6 @@ def _held_out(model: Model, folder: Path, tokens: int) -> Iterator[str]:
             return
 
 
-def _distinct(folder: Path, stored: bool) -> int | None:
-    return ActivationStore(folder / "activations").tokens if stored else None
-
-
 def _card(
     model: Model, rows: list[Metrics], seen: int, distinct: int, sources: dict[str, int]
 ) -> str:
@@ -336,16 +342,18 @@ def _card(
         f"| {row.ce_recovered_mean} | {row.agreement} |"
         for row in rows
     )
+    few = ""
+    if distinct < ENOUGH:
+        few = f"; that is few, dictionaries of this size need about {ENOUGH:,}"
     words = "; ".join(f"{name}, {count:,} words" for name, count in sources.items())
     return f"""# Skip transcoders of SmolLM2-135M
 
 One TopK skip transcoder per layer (mlp_in to mlp_out), {FEATURES:,} features, k = {K}, int8 with one
 scale per row. Trained by `python -m interp_widgets.labs.smollm2_transcoders`, seed {SEED}, on {seen:,}
-tokens, of which {distinct:,} distinct. That is few: dictionaries of this size are usable from about
-15 million tokens on.
+tokens, of which {distinct:,} distinct{few}.
 
 Model: {model.name} ({model.origin}).
-Text: {words}. The first is the model's own; one document in {HELD_OUT} was held out.
+Text: drawn from {words}. "generated" is the model's own; one document in {HELD_OUT} was held out.
 
 Measured on {rows[0].n_tokens:,} held-out tokens with the int8 weights, ± standard error. Cross entropy in
 nats with this one layer's MLP output replaced; recovered: against zeros, and against the mean, in its place.

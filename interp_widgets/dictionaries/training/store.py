@@ -48,7 +48,7 @@ def store_activations(
     Args:
         tokens: at least so many vectors per place; fewer where the text can be read only once
             and ends.
-        context: tokens per row.
+        context: tokens per row, at most those the model reads.
         rows: per forward pass.
         dtype: of what is written; None: the model's.
         progress: called after each forward pass with the share that is done and a sentence.
@@ -59,6 +59,7 @@ def store_activations(
     if (folder / "config.json").exists():
         raise DictionaryError(f"{folder} holds activations already: choose another folder.")
     folder.mkdir(parents=True, exist_ok=True)
+    context = min(context, getattr(model.config, "max_position_embeddings", None) or context)
     stream = TextStream(model, Corpus(text, model.tokenizer, context), places, rows)
     size = sum(stream.widths.values()) * rows * context * 4
     per_file = max(1, _FILE_BYTES // size)
