@@ -136,7 +136,9 @@ def _with_activation(layer: Layer, kind: str, trainer: Settings, weights: Weight
             return replace(layer, activation=_learned_threshold(layer, weights))
         case "JumpReluAutoEncoder":
             threshold = weights.vector("threshold", layer.n_features)
-            return replace(layer, activation=folding.jump_relu(threshold))
+            return replace(
+                layer, activation=folding.jump_relu(threshold, weights.source("threshold"))
+            )
         case "GatedAutoEncoder":
             r_mag, mag_bias = (weights.vector(n, layer.n_features) for n in ("r_mag", "mag_bias"))
             return replace(layer, activation=folding.gated(layer.encoder_bias, mag_bias, r_mag))

@@ -19,12 +19,12 @@ from interp_widgets.dictionaries.layers import Layer
 from interp_widgets.dictionaries.rows import finite
 
 
-def jump_relu(threshold: Tensor) -> JumpReLU:
+def jump_relu(threshold: Tensor, source: str) -> JumpReLU:
     """relu(pre) where pre exceeds the threshold, as all trainers but circuit-tracer define it.
 
     The ReLU matters for negative thresholds only, where it makes them thresholds of 0.
     """
-    return JumpReLU(threshold.clamp(min=0))
+    return JumpReLU(finite(threshold, source).clamp(min=0))
 
 
 def gated(b_gate: Tensor, b_mag: Tensor, r_mag: Tensor) -> Gated:

@@ -80,7 +80,7 @@ def layer_of(weights: Weights) -> Layer:
         decoder=weights.rows("W_dec"),
         encoder_bias=weights.take("b_enc"),
         decoder_bias=weights.take("b_dec"),
-        activation=folding.jump_relu(weights.take("threshold")),
+        activation=folding.jump_relu(weights.take("threshold"), weights.source("threshold")),
     )
     weights.finish()
     return layer

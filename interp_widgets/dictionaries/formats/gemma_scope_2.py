@@ -109,7 +109,7 @@ def _layer(weights: Weights, decoder: Rows) -> Layer:
         decoder=decoder,
         encoder_bias=weights.take("b_enc"),
         decoder_bias=weights.take("b_dec"),
-        activation=folding.jump_relu(weights.take("threshold")),
+        activation=folding.jump_relu(weights.take("threshold"), weights.source("threshold")),
         skip=weights.matrix(skip).T.clone() if weights.has(skip) else None,
     )
     weights.finish()

@@ -82,7 +82,6 @@ def module_in_and_out(name: str, source: object) -> tuple[Place, Place]:
 
 
 def name_of(where: Place) -> str:
-    """TransformerLens' name of a place."""
+    """TransformerLens' name of a place, the first where it has several."""
     hooks = {site: hook for hook, site in reversed(_TRANSFORMER_LENS.items())}
-    hooks["resid_mid"] = "hook_resid_mid"
     return f"blocks.{where.layer}.{hooks[where.site]}"

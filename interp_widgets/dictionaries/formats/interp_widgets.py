@@ -2,7 +2,7 @@
 
     config.json               format, version, kind, scan, model_name, declared; `reads` and
                               `writes` (one coder: {layer, site}; a model's: circuit-tracer's word);
-                              norm; activations, one for each layer: {kind, k?, relu?}
+                              norm; activations, one for each layer: {kind, k?, relu?, skip}
     features_i.safetensors    layer i (one coder: its place's layer): encoder [F, d], decoder [F, d]
                               or [F, targets, d], encoder_bias [F], decoder_bias [d], skip [d, d]?
                               (y += x skip^T), threshold [F]? or scale, shift [F]?
@@ -70,17 +70,17 @@ def load(
             f"{settings.path}: a newer interp_widgets wrote this dictionary: update the package."
         )
     kind = settings.one_of("kind", (_CODER, _SET, _CROSS))
-    activations = _activations(settings)
+    described = _described(settings)
     scan, model_name = settings.text("scan", scan), settings.maybe("model_name")
     declared = _declared(settings)
     if kind == _CODER:
         reads, writes = _place(settings, "reads"), _place(settings, "writes")
-        if len(activations) != 1:
+        if len(described) != 1:
             raise settings.wrong("activations", "one, since there is one coder")
         norm: InputNorm = settings.one_of("norm", _NORMS, default="none")  # type: ignore[assignment]
-        layer = _read(folder, reads.layer, activations[0], lazy)
+        layer = _read(folder, reads.layer, described[0], lazy)
         return SparseCoder(layer, reads, writes, scan, model_name, norm, declared)
-    layers = tuple(_read(folder, i, activation, lazy) for i, activation in enumerate(activations))
+    layers = tuple(_read(folder, i, words, lazy) for i, words in enumerate(described))
     hooks = (settings.one_of("reads", tuple(SITES)), settings.one_of("writes", tuple(SITES)))
     together = Transcoders if kind == _SET else CrossLayerTranscoder
     return together(layers, *hooks, scan, model_name, declared, labels.read(folder))
@@ -136,7 +136,10 @@ def _config(dictionary: SparseCoder | Transcoders | CrossLayerTranscoder) -> dic
         "scan": dictionary.scan,
         "model_name": dictionary.model_name,
         "declared": dict(dictionary.declared),
-        "activations": [_words(layer.activation) for layer in _layers(dictionary).values()],
+        "activations": [
+            _words(layer.activation) | {"skip": layer.skip is not None}
+            for layer in _layers(dictionary).values()
+        ],
     }
 
 
@@ -178,6 +181,7 @@ def _tensors(layer: Layer, dtype: Dtype | None) -> dict[str, Tensor]:
 def _read(folder: Path, index: int, words: Settings, lazy: bool | None) -> Layer:
     path = folder / f"features_{index}.safetensors"
     weights = Weights(path, lazy, integers=_MATRICES)
+    has_skip = words.flag("skip", weights.has("skip"))
     layer = Layer(
         source=str(path),
         encoder=_rows(weights, "encoder"),
@@ -185,7 +189,7 @@ def _read(folder: Path, index: int, words: Settings, lazy: bool | None) -> Layer
         encoder_bias=weights.take("encoder_bias"),
         decoder_bias=weights.take("decoder_bias"),
         activation=_activation(words, weights),
-        skip=_rows(weights, "skip", held=True).whole() if weights.has("skip") else None,
+        skip=_rows(weights, "skip", held=True).whole() if has_skip else None,
     )
     weights.finish()
     return layer
@@ -207,7 +211,7 @@ def _rows(weights: Weights, key: str, held: bool = False) -> Rows:
     return rows if weights.lazy and not held else Rows.hold(rows.whole(), source)
 
 
-def _activations(settings: Settings) -> list[Settings]:
+def _described(settings: Settings) -> list[Settings]:
     listed = settings.values.get("activations")
     if not (isinstance(listed, list) and listed and all(isinstance(v, dict) for v in listed)):
         raise settings.wrong("activations", "a list with one object for each layer")

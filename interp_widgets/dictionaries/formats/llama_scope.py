@@ -108,7 +108,7 @@ def _activation(settings: Settings, layer: Layer) -> tuple[Activation, dict[str,
     # lm-saes reads a TopK dictionary with a threshold as JumpReLU.
     if kind == "jumprelu" or (kind == "topk" and threshold > 0):
         values = torch.full([layer.n_features], settings.number("jump_relu_threshold"))
-        return folding.jump_relu(values), declared
+        return folding.jump_relu(values, str(settings.path)), declared
     if kind == "topk":
         return TopK(settings.whole("top_k"), relu=True), declared
     return ReLU(), {key: value for key, value in declared.items() if key not in ("k", "l0")}

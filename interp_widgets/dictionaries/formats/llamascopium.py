@@ -33,6 +33,7 @@ from interp_widgets.dictionaries.formats import folding, hooks
 from interp_widgets.dictionaries.formats.settings import Settings
 from interp_widgets.dictionaries.formats.weights_file import Weights
 from interp_widgets.dictionaries.layers import SITES, Layer
+from interp_widgets.dictionaries.rows import finite
 
 name = "llamascopium (config.json beside sae_weights.safetensors)"
 files = ("sae_weights.safetensors", "config.json")
@@ -159,7 +160,7 @@ def _threshold(settings: Settings, weights: Weights, shape: list[int]) -> Tensor
         return None
     logarithm = weights.take(_THRESHOLD)
     weights.expect(_THRESHOLD, logarithm, shape)
-    return logarithm.float().exp()
+    return finite(logarithm, weights.source(_THRESHOLD)).float().exp()
 
 
 def _scale(settings: Settings, weights: Weights, hook: str, d: int) -> float:

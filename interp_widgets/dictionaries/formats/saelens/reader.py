@@ -92,7 +92,9 @@ def _layer(settings: Settings, weights: Weights, kind: str, skip: bool) -> Layer
     layer.expect_decoder()
     activation: Activation = ReLU()
     if kind == "jumprelu":
-        activation = folding.jump_relu(weights.vector("threshold", layer.n_features))
+        activation = folding.jump_relu(
+            weights.vector("threshold", layer.n_features), weights.source("threshold")
+        )
     elif kind == "gated":
         b_mag, r_mag = (weights.vector(n, layer.n_features) for n in ("b_mag", "r_mag"))
         activation = folding.gated(layer.encoder_bias, b_mag, r_mag)
