@@ -28,6 +28,7 @@ from interp_widgets.dictionaries.training import (
     transcoder,
 )
 from interp_widgets.dictionaries.training.buffer import LANES, Cursor, MixingBuffer
+from interp_widgets.dictionaries.training.controls import pca_control
 from interp_widgets.dictionaries.training.corpus import Corpus, Position
 from interp_widgets.dictionaries.training.examples import TopExamples
 from interp_widgets.dictionaries.training.schedule import Schedule
@@ -401,6 +402,20 @@ def test_what_is_seen_while_it_trains() -> None:
     assert all(isinstance(token, str) for token in example.tokens)
     assert "done" in repr(training)
     assert "FVU" in repr(training)
+
+
+def test_the_control_is_a_projection_of_the_rank_of_k() -> None:
+    random = torch.Generator().manual_seed(0)
+    scales = torch.tensor([9.0, 5.0, 3.0, 1.0, 0.5])
+    y = torch.randn(20_000, 5, generator=random) * scales + 7
+    control = pca_control([y], rank=2)
+    left = scales[2:].square().sum() / scales.square().sum()  # what lies off the two largest axes
+    assert control["fvu of PCA, rank 2"] == pytest.approx(float(left), rel=0.03)
+    assert control["tokens"] == 10_000
+    training = small().wait()
+    assert 0 < training.controls()["fvu of PCA, rank 4"] < 1
+    unsparse = small(sae(Place(1, "resid_post"), 32, recipes.ReLU()), tokens=640).wait()
+    assert unsparse.controls() == {}
 
 
 def test_pausing_holds_every_step_and_the_model_stays_free() -> None:

@@ -22,6 +22,7 @@ from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.training import checkpoint
 from interp_widgets.dictionaries.training.buffer import Cursor, MixingBuffer, Vectors
+from interp_widgets.dictionaries.training.controls import pca_control
 from interp_widgets.dictionaries.training.corpus import Position
 from interp_widgets.dictionaries.training.examples import TopExamples
 from interp_widgets.dictionaries.training.group import Group
@@ -49,6 +50,7 @@ class Part:
     columns: tuple[str, ...]
     table: NDArray[np.float64]  # [step, column]
     examples: list[TopExamples] = field(default_factory=list)
+    controls: dict[str, float] = field(default_factory=dict)
 
 
 class Loop:
@@ -133,6 +135,8 @@ class Loop:
                 random = torch.Generator().manual_seed(self.plan.seed + index)
                 everywhere = [[self.group.gather(v) for v in side] for side in (x, y)]
                 part.trainee.initialise(everywhere[0], everywhere[1], random)
+                if "k" in part.settings:
+                    part.controls = pca_control(everywhere[1], int(part.settings["k"]))
             self._one_step(part, x, y)
         if self.step % self._look_every == 0 and self.group.rank == 0:
             self._look()
@@ -211,6 +215,7 @@ class Loop:
             "widths": [[p.layer, p.site, width] for p, width in self._source.widths.items()],
             "processes": self.group.size,
             "settings": {name: part.settings for name, part in self.parts.items()},
+            "controls": {name: part.controls for name, part in self.parts.items()},
             "changes": [asdict(change) for change in self.changes],
         }
         return tensors, about
@@ -231,6 +236,7 @@ class Loop:
             part.trainee.restore(_below(held, "trainee."))
             part.table[: about["step"]] = held["history"].numpy()
             part.settings.update(about["settings"][name])
+            part.controls = dict(about["controls"][name])
             for encoder, examples in enumerate(part.examples):
                 examples.restore(_below(held, f"examples.{encoder}."))
         self.step = int(about["step"])

@@ -265,9 +265,11 @@ class Training:
         ]
 
     def controls(self, name: str | None = None) -> dict[str, float]:
-        """Numbers to compare with; there are none while it trains (see `metrics`)."""
-        self._named(name)
-        return {}
+        """Numbers to compare with, and on how many tokens they were measured.
+
+        For recipes with a k, the FVU of a PCA of that rank; `metrics.compare` has more.
+        """
+        return dict(self._loop.parts[self._named(name)].controls)
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every step and report, from the training thread."""
