@@ -53,6 +53,10 @@ def made(folder: Path, requirements: tuple[str, ...]) -> Path:
         if torch.returncode:
             print("That build of torch cannot be had here; pip chooses one.", flush=True)
         subprocess.run([*pip, *requirements], check=True)
+        if not torch.returncode:
+            # nnsight 0.3 drags in torchvision, which brings the torch it fits; nothing here uses it.
+            subprocess.run([*pip, _torch()], check=True)
+            subprocess.run([*pip[:3], "uninstall", "--quiet", "--yes", "torchvision"], check=True)
         done.touch()
     return _interpreter(folder)
 
