@@ -47,8 +47,8 @@ class Comparison:
 
     Attributes:
         model_name: the model.
-        rows: the dictionaries in the order given, each followed by its controls; the ablations
-            at the end.
+        rows: the dictionaries in the order given, each followed by its random decoder; then PCA of
+            the ranks that they have, and the ablations.
         n_fitted: on how many other tokens the controls were fitted.
     """
 
@@ -82,21 +82,20 @@ class Comparison:
         return "\n".join([*lines, self.caption])
 
     def _repr_html_(self) -> str:
-        text = "text-align:left;"
-        rule = "border-bottom:1px solid var(--jp-border-color2, #ddd);"
+        rule = "border-bottom:1px solid var(--jp-border-color2, #ddd)"
+        titles = [("", ""), ("kind", ""), ("writes", "where its predictions stand")]
+        titles += [(name, about) for name, _, _, about in COLUMNS]
         heads = "".join(
-            f'<th style="{text if i < 3 else "text-align:right;"}{rule}" title="{html.escape(about)}">'
+            f'<th style="{_cell_style(i)};{rule}" title="{html.escape(about)}">'
             f"{html.escape(name)}</th>"
-            for i, (name, about) in enumerate(
-                [("", ""), ("kind", ""), ("writes", "")] + [(c[0], c[3]) for c in COLUMNS]
-            )
+            for i, (name, about) in enumerate(titles)
         )
         body = "".join(_html_row(row) for row in self.rows)
         return (
-            '<table style="border-collapse:collapse;font-size:12px;'
-            "font-variant-numeric:tabular-nums;background:none;"
-            'color:var(--jp-ui-font-color1, currentColor)">'
-            f'<caption style="caption-side:bottom;{text}font-size:11px;'
+            '<table style="border-collapse:collapse;background:none;font-size:12px;'
+            "font-family:var(--jp-ui-font-family, system-ui, sans-serif);"
+            'font-variant-numeric:tabular-nums;color:var(--jp-ui-font-color1, currentColor)">'
+            '<caption style="caption-side:bottom;text-align:left;padding-top:4px;font-size:11px;'
             f'color:var(--jp-ui-font-color2, #777)">{html.escape(self.caption)}</caption>'
             f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
         )
@@ -192,7 +191,7 @@ def _with_controls(
     ours: Mapping[str, Replacement],
     run: Iterable[Batch],
 ) -> tuple[list[_Entry], int]:
-    """Each dictionary with its controls behind it, and on how many tokens they were fitted."""
+    """Dictionaries, random decoders and PCA, and on how many tokens that was fitted."""
     active = {name: torch.zeros(len(r.reads), dtype=torch.int64) for name, r in ours.items()}
     n_fitted = 0
 
@@ -208,17 +207,28 @@ def _with_controls(
     writes = {place for replacement in ours.values() for place in replacement.writes}
     fit = moments(model, run, writes, covariance=True, also=count, reads=reads)
     entries = []
+    projections: dict[tuple[tuple[Place, ...], tuple[int, ...]], _Entry] = {}
     for name, replacement in ours.items():
         dictionary = dictionaries[name]
         random = replacement_of(random_decoder(dictionary), model)
         ranks = (active[name] / n_fitted).round().int().clamp(min=1).tolist()
-        pca = fit.pca(replacement.writes, ranks, like(model))
         entries += [
             _Entry(name, kind_of(dictionary), replacement, dictionary),
             _Entry(f"{name}: random decoder", "control", random),
-            _Entry(f"{name}: PCA of its rank", "control", pca),
         ]
-    return entries, n_fitted
+        wanted = replacement.writes, tuple(ranks)
+        if wanted not in projections:  # dictionaries of one place and k share theirs
+            label = _ranks(ranks)
+            if label in [entry.name for entry in projections.values()]:
+                label += f", for {name}"
+            pca = fit.pca(*wanted, like(model))
+            projections[wanted] = _Entry(label, "control", pca)
+    return [*entries, *projections.values()], n_fitted
+
+
+def _ranks(ranks: list[int]) -> str:
+    low, high = min(ranks), max(ranks)
+    return f"PCA of rank {low}" if low == high else f"PCA of ranks {low}-{high}"
 
 
 def _cells(row: Metrics) -> list[str]:
@@ -230,14 +240,16 @@ def _cells(row: Metrics) -> list[str]:
 
 
 def _html_row(row: Metrics) -> str:
-    control = row.kind == "control"
-    colour = "color:var(--jp-ui-font-color2, #777)" if control else ""
-    first = "".join(
-        f'<td style="text-align:left">{html.escape(text)}</td>'
-        for text in (row.name, row.kind, row.places)
+    colour = ";color:var(--jp-ui-font-color2, #777)" if row.kind == "control" else ""
+    # A real minus sign, and a dash where there is no number.
+    numbers = ["–" if cell == "-" else cell.replace("-", "−") for cell in _cells(row)]
+    cells = "".join(
+        f'<td style="{_cell_style(i)}">{html.escape(text)}</td>'
+        for i, text in enumerate([row.name, row.kind, row.places, *numbers])
     )
-    numbers = "".join(
-        f'<td style="text-align:right;white-space:nowrap">{html.escape(cell.replace("-", "−"))}</td>'
-        for cell in _cells(row)
-    )
-    return f'<tr style="background:none;{colour}">{first}{numbers}</tr>'
+    return f'<tr style="background:none{colour}">{cells}</tr>'
+
+
+def _cell_style(column: int) -> str:
+    side = "left" if column < 3 else "right"
+    return f"text-align:{side};padding:2px 14px 2px 0;white-space:nowrap"

@@ -37,10 +37,9 @@ class Estimate:
     n: int
 
     def __format__(self, spec: str) -> str:
-        number = format(self.value, spec or ".3f")
-        return (
-            number if math.isnan(self.error) else f"{number} ± {format(self.error, spec or '.3f')}"
-        )
+        spec = "z" + (spec or ".3f")  # z: what rounds to zero has no sign
+        number = format(self.value, spec)
+        return number if math.isnan(self.error) else f"{number} ± {format(self.error, spec)}"
 
     def __str__(self) -> str:
         return format(self, "")
