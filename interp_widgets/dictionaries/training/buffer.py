@@ -136,6 +136,10 @@ class MixingBuffer:
         """Read now what the next batch needs, if that is not there."""
         self._ready()
 
+    def release(self) -> None:
+        """Let go of what is held; it is read again if another batch is asked for."""
+        self._block, self._pools, self._stream = None, [], None
+
     def checksum(self) -> int | None:
         """A number that follows from the bits of the next batch; None where it is not read yet."""
         if self._block is None or self.cursor.batch >= self._n_batches:

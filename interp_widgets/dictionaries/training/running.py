@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -96,25 +96,29 @@ class Runner:
     @contextmanager
     def between_steps(self) -> Iterator[None]:
         """While this is open no step is taken."""
-        self._visitors += 1
+        with self._wake:
+            self._visitors += 1
         try:
             with self._stepping:
                 yield
         finally:
-            self._visitors -= 1
+            with self._wake:
+                self._visitors -= 1
+                self._wake.notify_all()
 
     # --- in the thread -----------------------------------------------------------------------
 
     def _work(self, job: Job[None]) -> None:
         try:
-            while self._one_step(job):
-                pass
-        except Stopped:
-            pass
+            with suppress(Stopped):
+                while self._one_step(job):
+                    pass
+            self._keep()
         except Cancelled:
             self._keep()
             raise
-        self._keep()
+        finally:
+            self.loop.buffer.release()
 
     def _one_step(self, job: Job[None]) -> bool:
         loop, steps = self.loop, self._plan.steps
@@ -123,10 +127,9 @@ class Runner:
             return False
         loop.prepare()
         self._apply_changes()
-        while (
-            self._visitors
-        ):  # a lock alone would let the thread that has just had it have it again
-            time.sleep(0.001)
+        # A lock alone would let the thread that has just had it have it again.
+        with self._wake:
+            self._wake.wait_for(lambda: not self._visitors)
         with self._stepping:
             if not loop.advance():
                 return False
