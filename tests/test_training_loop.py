@@ -478,7 +478,7 @@ def test_sparsity_is_a_weight_that_can_be_changed() -> None:
 
 
 def test_what_cannot_be_set_is_refused_with_a_sentence() -> None:
-    training = small()
+    training = small(tokens=64 * 500)
     with pytest.raises(DictionaryError, match="has no sparsity to change.*lr, k"):
         training.set(sparsity=1.0)
     with pytest.raises(DictionaryError, match="a whole number from 1 to 64, not 65"):
@@ -488,6 +488,8 @@ def test_what_cannot_be_set_is_refused_with_a_sentence() -> None:
     with pytest.raises(DictionaryError, match="No 'other' is trained here"):
         training.set(k=3, name="other")
     training.wait()
+    with pytest.raises(DictionaryError, match="has ended"):
+        training.set(k=3)
 
 
 def test_what_cannot_be_trained_is_refused_at_once() -> None:

@@ -90,7 +90,7 @@ class Loop:
             self.parts[name] = Part(
                 spec, trainee, settings, dict(settings), columns, table, examples
             )
-        self._source, self._reading, self._device = source, reading, device
+        self._source, self._reading = source, reading
         self.buffer = self._buffer(Cursor())
 
     def _buffer(self, cursor: Cursor) -> MixingBuffer:

@@ -147,6 +147,8 @@ class Training:
         Raises DictionaryError for what cannot be set.
         """
         self._alone("changed")
+        if self._job.state != "computing":
+            raise DictionaryError("This training has ended: there is nothing to change any more.")
         given = {"lr": lr, "k": k, "sparsity": sparsity}
         wanted = {what: value for what, value in given.items() if value is not None}
         chosen = [self._named(name)] if name is not None else list(self.names)
