@@ -289,32 +289,21 @@ def found_again(trainee: Learner, directions: Tensor) -> float:
     return float((directions @ normalize(exported.weights.decoder.whole(), dim=1).T).amax(1).mean())
 
 
-@pytest.mark.parametrize("name", ["TopK", "JumpReLU"])
-def test_known_features_are_found_again_and_not_with_a_frozen_random_decoder(name: str) -> None:
+@pytest.mark.parametrize("recipe", [recipes.TopK(3), recipes.JumpReLU(2.0)], ids=["TopK", "Jump"])
+def test_known_features_are_found_again_and_not_by_a_random_decoder(recipe: recipes.Recipe) -> None:
     directions = normalize(torch.randn(64, 32, generator=torch.Generator().manual_seed(0)), dim=1)
-    recipe: recipes.Recipe = recipes.TopK(3)
-    if name == "JumpReLU":
-        recipe = recipes.JumpReLU(target_l0=3.0)
-    spec = sae(Place(0, "resid_post"), 128, recipe)
     first = superposition(2048, directions, 3, seed=1)
-    scores = {}
-    for frozen in (False, True):
-        trainee = make(spec, 32, 32)
-        assert isinstance(trainee, Learner)
-        trainee.initialise([first], [first], torch.Generator().manual_seed(2))
-        decoder = trainee.weights.parameters["decoder.0"]
-        kept = decoder.detach().clone()
-        for at in range(600):
-            x = superposition(256, directions, 3, seed=10 + at)
-            lr = 3e-3 * min(1.0, (600 - at) / 300)
-            report = trainee.step([x], [x], Moment(lr, sparsity=min(1.0, at / 300)))
-            if frozen:
-                with torch.no_grad():
-                    decoder.copy_(kept)
-        scores[frozen] = found_again(trainee, directions)
-        print(name, frozen, scores[frozen], report)
-    assert scores[False] >= 0.9
-    assert scores[True] < 0.7
+    trainee = make(sae(Place(0, "resid_post"), 128, recipe), 32, 32)
+    assert isinstance(trainee, Learner)
+    trainee.initialise([first], [first], torch.Generator().manual_seed(2))
+    # A frozen decoder stays what it is here, whatever its encoder learns.
+    frozen = found_again(trainee, directions)
+    for at in range(600):
+        x = superposition(256, directions, 3, seed=10 + at)
+        lr = 3e-3 * min(1.0, (600 - at) / 300)
+        trainee.step([x], [x], Moment(lr, sparsity=min(1.0, at / 300)))
+    assert found_again(trainee, directions) >= 0.9
+    assert frozen < 0.6
 
 
 def test_a_spec_that_makes_no_sense_is_refused() -> None:

@@ -33,7 +33,7 @@ from .sparse_ops import where
 from .weights import Code, Weights
 
 # How fast the weight follows the L0, per step and e-fold of L0.
-FOLLOW = 0.02
+FOLLOW = 0.005
 
 
 class JumpReLU:

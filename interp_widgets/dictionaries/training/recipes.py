@@ -100,8 +100,10 @@ class JumpReLU:
     bandwidth: how near the threshold, in all, a pre-activation must be to move it. The defaults
         are Anthropic's; they make the step dense. 0.001 is Rajamanoharan et al.'s.
     c: slope of the tanh.
-    target_l0: needed by "quadratic"; with "tanh", the weight follows it: it grows
-        by two percent per step and e-fold that L0 is above, and shrinks likewise.
+    target_l0: needed by "quadratic". With "tanh" the weight follows it, slowly: by half a percent
+        per step and e-fold that L0 is away, so over thousands of steps.
+
+    For cross-layer transcoders Ameisen et al. take threshold 0.03 and bandwidth 1.
     """
 
     sparsity: float = 1.0
