@@ -248,6 +248,18 @@ def test_one_sparsify_transcoder_for_each_layer_is_a_set(tmp_path: pathlib.Path)
     assert "in the place of layer 1 stands run/layers.2.mlp" in refusal(run)
 
 
+def test_circuit_tracer_s_config_may_list_gemma_scope_s_files(tmp_path: pathlib.Path) -> None:
+    written = gemma_scope(tmp_path, "transcoders")
+    params = (written.folder / "params.npz").relative_to(tmp_path).as_posix()
+    hooks = {"feature_input_hook": "ln2.hook_normalized", "feature_output_hook": "hook_mlp_out"}
+    config = {"model_kind": "transcoder_set", "transcoders": [params, params], **hooks}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    one, x = load(tmp_path), inputs()
+    assert isinstance(one, Transcoders)
+    assert [str(one.reads(1)), str(one.writes(1))] == ["L1 mlp_normalized", "L1 mlp_out"]
+    torch.testing.assert_close(one.coder(1).reconstruct(x), written.formula(x)[1])
+
+
 def test_saes_of_several_layers_are_not_a_set(tmp_path: pathlib.Path) -> None:
     CASES["SAELens standard"](tmp_path / "saes")
     CASES["SAELens topk"](tmp_path / "saes")

@@ -1,7 +1,8 @@
 """circuit-tracer's folders of transcoders and cross-layer transcoders.
 
     config.yaml           model_kind, feature_input_hook, feature_output_hook, and optionally
-                          scan, model_name, transcoders (one path per layer), activation, k
+                          scan, model_name, transcoders (one path per layer, .npz for those of
+                          Gemma Scope), activation, k
     layer_i.safetensors   transcoder_set: W_enc [F, d], W_dec [F, d], b_enc [F], b_dec [d],
                           activation_function.threshold [F]?, W_skip [d, d]? (y += x W_skip^T)
     W_enc_i.safetensors   cross_layer_transcoder: W_enc_i [F, d], b_enc_i [F], b_dec_i [d],

@@ -12,6 +12,7 @@ import yaml
 from interp_widgets.dictionaries.errors import DictionaryError
 
 CONFIG = "config.yaml"
+WEIGHTS = (".safetensors", ".npz")
 MODEL_KINDS = ("transcoder_set", "cross_layer_transcoder")
 INPUT_HOOKS = ("hook_resid_mid", "mlp.hook_in", "ln2.hook_normalized")
 OUTPUT_HOOKS = ("hook_mlp_out", "mlp.hook_out")
@@ -163,8 +164,8 @@ def _paths(listed: object, path: Path) -> list[str] | None:
             f"{path}: transcoders is {_short(listed)}, expected one path per layer."
         )
     for entry in listed:
-        if not isinstance(entry, str) or not entry.split("?")[0].endswith(".safetensors"):
+        if not isinstance(entry, str) or not entry.split("?")[0].endswith(WEIGHTS):
             raise DictionaryError(
-                f"{path}: transcoders names {_short(entry)}, but only .safetensors files are read."
+                f"{path}: transcoders names {_short(entry)}, but only .safetensors and .npz files are read."
             )
     return listed

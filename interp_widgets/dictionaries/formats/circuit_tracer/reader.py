@@ -8,6 +8,7 @@ from interp_widgets.dictionaries import hub
 from interp_widgets.dictionaries.activations import Activation, JumpReLU, ReLU, TopK
 from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
 from interp_widgets.dictionaries.errors import DictionaryError
+from interp_widgets.dictionaries.formats import gemma_scope
 from interp_widgets.dictionaries.formats.circuit_tracer.config import (
     CONFIG,
     Config,
@@ -54,6 +55,8 @@ def load(folder: Path, scan: str, lazy: bool | None = None) -> Transcoders | Cro
 
 def _transcoder_layer(path: Path, config: Config, lazy: bool | None) -> Layer:
     weights = Weights(path, lazy)
+    if path.suffix == ".npz":
+        return gemma_scope.layer_of(weights)
     layer = Layer(
         source=str(path),
         activation=_activation(config, weights, "activation_function.threshold"),
