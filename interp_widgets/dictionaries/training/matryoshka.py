@@ -18,7 +18,7 @@ from .. import activations
 from . import recipes
 from .rules import Batch, Loss, errors
 from .topk import TopK, fraction
-from .weights import Code, Weights
+from .weights import Code, Rows, Weights
 
 
 class Matryoshka:
@@ -48,5 +48,5 @@ class Matryoshka:
         return self.base.activation(weights, source)
 
 
-def _slice(low: int, high: int):  # type: ignore[no-untyped-def]
+def _slice(low: int, high: int) -> Rows:
     return lambda table: table[low:high]

@@ -25,7 +25,8 @@ class Spec:
         recipe: a value of `recipes`.
         skip: a linear path beside the features, from reads[l] to writes[l].
         decoder: "untied": one vector per feature and target. "tied": one matrix [F, d] per target
-            that feature j of every layer shares, L instead of L (L + 1) / 2 matrices.
+            that feature j of every layer shares, L instead of L (L + 1) / 2 matrices
+            (decode-clt calls it "per_target").
         window: how many targets features reach, their own layer's included; None: all.
         name: what the training is called in the view; None: made from the places.
     """

@@ -19,7 +19,7 @@ from .. import activations
 from . import recipes
 from .rules import Batch, Loss, errors, squared
 from .sparse_ops import Sparse, top_of_rows
-from .weights import Code, Weights
+from .weights import Code, Rows, Weights
 
 
 class TopK:
@@ -83,5 +83,5 @@ def auxiliary(batch: Batch, left: list[Tensor], aux_k: int) -> Tensor | None:
     return min(1.0, n_dead / (aux_k * len(dead))) * fraction(batch, again)
 
 
-def _rows(features: Tensor):  # type: ignore[no-untyped-def]
+def _rows(features: Tensor) -> Rows:
     return lambda table: table[features]
