@@ -60,7 +60,7 @@ class TrainingView(anywidget.AnyWidget):
     start = t.Int(0, min=0).tag(sync=True)
     rows = t.Int(24, min=1, max=2000).tag(sync=True)
     opened = t.Int(None, allow_none=True, min=0).tag(sync=True)
-    height = t.Int(520, min=320).tag(sync=True)
+    height = t.Int(500, min=320).tag(sync=True)
 
     #: "light" or "dark", as the page that was drawn last says.
     theme = t.Enum(("light", "dark"), "light")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
     from e2e.browser import Visit
+
+DEMO = pathlib.Path(__file__).parents[2] / "demos" / "04_train_a_dictionary.ipynb"
 
 pytestmark = pytest.mark.slow
 
@@ -212,3 +216,22 @@ def test_what_goes_wrong_is_a_sentence_in_the_view(page: Page, lab: JupyterServe
     view.wait_for()
     view.get_by_text("The disk with the text is gone.").wait_for()
     view.screenshot(path=SCREENSHOTS / "training-failed.png")
+
+
+def test_the_demo_runs_to_its_end_when_the_training_is_stopped_by_mouse(
+    page: Page, lab: JupyterServer
+) -> None:
+    shutil.copy(DEMO, lab.root / DEMO.name)
+    open_and_run(page, lab, DEMO.name)
+    view = page.locator(".iw-training")
+    view.wait_for(timeout=120_000)
+    page.wait_for_function(
+        "() => Number(document.querySelector('.iw-training').dataset.iwStep) > 20", timeout=240_000
+    )
+    # A cell awaits the end by now, and the buttons work all the same.
+    view.get_by_role("button", name="Stop and keep").click()
+    views(page, "stopped").wait_for()
+    view.screenshot(path=SCREENSHOTS / "training-demo.png")
+    until((lab.root / "training.html").exists, "the last cell", deadline=300)
+    assert page.locator(".jp-RenderedText[data-mime-type*='stderr'] >> text=Error").count() == 0
+    assert (lab.root / "my-transcoder").is_dir()
