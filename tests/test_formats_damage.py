@@ -267,6 +267,8 @@ SETTINGS_THAT_LIE: dict[str, tuple[str, str, dict[str, object], str]] = {
     "SAELens, one head": (
         "SAELens standard", "cfg.json",
         {"metadata": {"hook_name": "blocks.3.attn.hook_z", "hook_head_index": 2}}, "hook_head_index"),
+    "SAELens before 6, one head": (
+        "SAELens before 6", "cfg.json", {"hook_point_head_index": 2}, "hook_point_head_index is 2"),
     "SAELens, a bias that fits nowhere": (
         "SAELens transcoder", "cfg.json", {"apply_b_dec_to_input": True}, "false for a transcoder"),
     "dictionary_learning, unknown": (

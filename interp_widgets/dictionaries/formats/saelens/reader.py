@@ -61,8 +61,9 @@ def dictionary(settings: Settings, weights: Weights, scan: str) -> SparseCoder:
         layer = folding.subtract_from_input(layer, layer.decoder_bias)
     about = settings.section("metadata")
     about = about if about.has("hook_name") else settings
-    if about.has("hook_head_index"):
-        raise about.wrong("hook_head_index", "none (dictionaries of one head are not read)")
+    for key in ("hook_head_index", "hook_point_head_index"):
+        if about.has(key):
+            raise about.wrong(key, "none (dictionaries of one head are not read)")
     hook = about.maybe("hook_name", "hook_point") or about.text("hook_name")
     reads = hooks.place(about.maybe("hf_hook_name") or hook, settings.path)
     writes = reads
