@@ -83,7 +83,7 @@ def fresh_python(
 def test_the_wheel_carries_the_built_views(wheel: pathlib.Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
-    for name in ("graph.js", "graph.css", "graph-standalone.js"):
+    for name in ("graph.js", "graph.css", "graph-standalone.js", "training.js", "training.css"):
         assert sizes.get(f"interp_widgets/static/{name}", 0) > 100, name
     assert "interp_widgets/py.typed" in sizes
     assert not [name for name in sizes if "node_modules" in name or name.startswith("tests/")]

@@ -1,5 +1,6 @@
 """Views: one anywidget class per view, thin, between results and the browser."""
 
 from .graph_view import GraphView
+from .training_view import TrainingView
 
-__all__ = ["GraphView"]
+__all__ = ["GraphView", "TrainingView"]
