@@ -66,6 +66,22 @@ def test_a_topk_is_not_taken_for_a_relu(tmp_path: pathlib.Path) -> None:
     assert torch.bincount(active.position).max() <= K
 
 
+def test_the_module_s_name_decides_where_saelens_gives_both(tmp_path: pathlib.Path) -> None:
+    """SAELens calls what Gemma Scope 2 reads hook_mlp_in, which is in front of the norm."""
+    folder = CASES["SAELens transcoder"](tmp_path).folder
+    config = json.loads((folder / "cfg.json").read_text())
+    block = "model.layers.4"
+    config["metadata"] |= {
+        "hook_name": "blocks.4.hook_mlp_in",
+        "hf_hook_name": f"{block}.pre_feedforward_layernorm.output",
+        "hf_hook_name_out": f"{block}.post_feedforward_layernorm.output",
+    }
+    (folder / "cfg.json").write_text(json.dumps(config))
+    one = load(folder)
+    assert isinstance(one, SparseCoder)
+    assert [str(one.reads), str(one.writes)] == ["L4 mlp_in", "L4 mlp_out"]
+
+
 def test_a_sparsify_decoder_is_not_transposed(tmp_path: pathlib.Path) -> None:
     """With as many features as dimensions nothing but the values would tell (SAELens' loader)."""
     draw, folder = Draw(0), tmp_path / "layers.0"
