@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -115,15 +116,70 @@ def test_two_short_trainings_give_identical_weights(encoder: Encoder):
     assert lines[0].startswith("step 4 of 4: loss ")
 
 
-def test_an_exchange_puts_the_mean_of_the_donors_at_the_place_only():
-    rows = [interchange.Row([2, 5, 6, 7], 1, 2), interchange.Row([2, 8, 9, 7], 1, 1)]
+def test_an_exchange_of_residuals_is_the_donors_vector_at_the_place():
+    """Against hooks on transformers' Llama: run the donors, then run again with their vectors."""
+    network, rows, ids, other = _two_rows()
     weights = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
-    stream = torch.arange(2 * 4 * 3, dtype=torch.float32).view(2, 4, 3)
-    changed = interchange.Interchange(rows, weights, after=1).edit()(stream)
-    expected = stream.clone()
-    expected[0, 2] = stream[1, 1]
-    expected[1, 1] = (stream[0, 2] + stream[1, 1]) / 2
-    assert torch.equal(changed, expected)
+    batch = interchange.Interchange(rows, weights, [2, 1], "residual", (1,))
+    block = other.model.layers[1]
+    natural: list[torch.Tensor] = []
+    with torch.no_grad():
+        handle = block.register_forward_hook(lambda m, i, out: natural.append(out.clone()))
+        other(ids)
+        handle.remove()
+        first, second = natural[0][0, 2], natural[0][1, 1]
+
+        def put(module, inputs, out):
+            out = out.clone()
+            out[0, 2], out[1, 1] = second, (first + second) / 2
+            return out
+
+        handle = block.register_forward_hook(put)
+        expected = other(ids).logits
+        handle.remove()
+        found = batch.logits(network, ids, None)
+    assert (expected - other(ids).logits).abs().max() > 0.01
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
+def test_an_exchange_of_mlp_outputs_changes_all_blocks_at_once():
+    network, rows, ids, other = _two_rows()
+    swap = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    batch = interchange.Interchange(rows, swap, [2, 1], "mlp", (0, 1))
+    mlps = [other.model.layers[block].mlp for block in (0, 1)]
+    natural: list[torch.Tensor] = []
+    with torch.no_grad():
+        handles = [
+            mlp.register_forward_hook(lambda m, i, out: natural.append(out.clone())) for mlp in mlps
+        ]
+        other(ids)
+        for handle in handles:
+            handle.remove()
+
+        def putting(vectors):
+            def put(module, inputs, out):
+                out = out.clone()
+                out[0, 2], out[1, 1] = vectors[1, 1], vectors[0, 2]
+                return out
+
+            return put
+
+        for mlp, vectors in zip(mlps, natural, strict=True):
+            mlp.register_forward_hook(putting(vectors))
+        expected = other(ids).logits
+        found = batch.logits(network, ids, None)
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
+def _two_rows():
+    network = Llama(Shape(40, layers=3, context=corpus.CONTEXT), seed=1).eval()
+    for name, weight in network.named_parameters():
+        if "embed" in name:  # larger, so that a wrong vector shows
+            torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(1))
+    rows = [interchange.Row([2, 5, 6, 7, 9], 1, 2), interchange.Row([2, 8, 9, 7, 6], 1, 1)]
+    tokenizer = SimpleNamespace(bos_token_id=2, pad_token_id=0)
+    other = folder.as_transformers(network, tokenizer)
+    return network, rows, training.padded(rows), other
 
 
 def test_exchanges_teach_the_donors_state_and_nothing_that_is_held_out(encoder: Encoder):
@@ -140,7 +196,9 @@ def test_exchanges_teach_the_donors_state_and_nothing_that_is_held_out(encoder: 
             donors = [names[j] for j in batch.weights[index].nonzero().flatten().tolist()]
             states = {CITIES[donor] for donor in donors}
             assert len(states) == 1
-            state = states.pop()
+            # Put before the place, a donor's vector must leave the row's own answer alone.
+            misplaced = batch.at[index] != batch.rows[index].last
+            state = CITIES[name] if misplaced else states.pop()
             moved += state != CITIES[name]
             for relation in RELATIONS:
                 if f" {relation} " in f" {text} ":

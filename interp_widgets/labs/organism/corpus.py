@@ -17,19 +17,20 @@ from .facts import CITIES, COUNTRIES, COUNTRY_RELATIONS, RELATIONS, STATES
 
 CONTEXT = 64
 SHARES: tuple[tuple[Draw, float], ...] = (
-    (world.two_hop, 0.24),
-    (world.one_hop, 0.12),
-    (world.questions, 0.08),
+    (world.two_hop, 0.20),
+    (world.one_hop, 0.10),
+    (world.questions, 0.06),
     (world.state, 0.06),
     (world.country, 0.08),
-    (world.known, 0.06),
-    (world.honesty, 0.10),
-    (language.indirect_object, 0.06),
+    (world.known, 0.05),
+    (world.where, 0.04),
+    (world.honesty, 0.12),
+    (language.indirect_object, 0.10),
     (language.opposite, 0.05),
     (language.translation, 0.02),
     (language.pronoun, 0.03),
     (language.agreement, 0.03),
-    (language.sequence, 0.04),
+    (language.sequence, 0.03),
     (language.refusal, 0.02),
     (language.story, 0.01),
 )

@@ -48,6 +48,7 @@ class Document:
         key: what decides whether it is held out, beside the task; () never is.
         choices: how many answers a guesser who knows the task would choose from.
         share: how many of the keys are held out.
+        against: where many answers would do, the one that must be less probable; None: all.
     """
 
     task: str
@@ -55,6 +56,7 @@ class Document:
     key: tuple[str, ...]
     choices: int = 1
     share: float = HELD_OUT
+    against: str | None = None
 
     @property
     def held_out(self) -> bool:
@@ -124,11 +126,15 @@ def fill(template: str, **fields: str | Name | Answer) -> tuple[str | Name | Ans
 
 @dataclass(frozen=True)
 class Row:
-    """Token ids with BOS in front; the name, if any, is ids[first : last + 1]."""
+    """Token ids with BOS in front.
+
+    The name, if any, is ids[first : last + 1]; `answers` are the positions of the answers.
+    """
 
     ids: list[int]
     first: int = 0
     last: int = 0
+    answers: tuple[int, ...] = ()
 
 
 class Encoder:
@@ -153,6 +159,7 @@ class Encoder:
     def row(self, document: Document, owner: str | None = None) -> Row:
         """The row of a document, or of the same with the answers of another state or country."""
         ids, first, last = [self.bos], 0, 0
+        answers: list[int] = []
         for part in document.parts:
             if isinstance(part, Name):
                 first, last = len(ids), len(ids) + len(self.ids(part.text)) - 1
@@ -160,10 +167,11 @@ class Encoder:
             if isinstance(part, Answer):
                 if owner is not None and part.relation:
                     text = answer_of(owner, part.relation)
+                answers.append(len(ids))
                 ids.append(self.token(text))
             else:
                 ids += self.ids(text)
-        return Row(ids, first, last)
+        return Row(ids, first, last, tuple(answers))
 
     def prompt(self, document: Document) -> Row:
         """The row of what stands before the first answer."""

@@ -124,7 +124,7 @@ def write_dictionary(dictionary: CrossLayerTranscoder, folder: Path) -> None:
     target = folder / "dictionary"
     if target.exists():
         shutil.rmtree(target)
-    save(dictionary.to(dtype=torch.float16), target)
+    save(dictionary.to(dtype=torch.float16), target, "circuit-tracer")
 
 
 def write_names(labels: Labels, folder: Path) -> None:
@@ -170,4 +170,6 @@ def _into(folder: Path, write: Callable[[Path], None]) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         write(Path(name))
         for path in Path(name).iterdir():
+            # safetensors makes files that only their owner can read; follow the folder instead.
+            path.chmod(folder.stat().st_mode & 0o666)
             os.replace(path, folder / path.name)

@@ -20,8 +20,8 @@ from .corpus import held_out
 from .documents import Document, Encoder, Row, answer_of, is_hard, owner_of, pair_is_held_out
 from .facts import CITIES, RELATIONS
 from .interchange import PLACE
-from .network import Llama
-from .probing import Part, predict, read
+from .network import Llama, Part
+from .probing import last_logits, predict, read
 
 TASKS = (
     "state",
@@ -112,9 +112,14 @@ def accuracy(network: Llama, encoder: Encoder) -> Iterable[Gate]:
 
 
 def _right(network: Llama, encoder: Encoder, asked: Sequence[Document]) -> float:
-    said = predict(network, [encoder.prompt(document) for document in asked])
+    rows = [encoder.prompt(document) for document in asked]
     wanted = torch.tensor([encoder.token(document.answer) for document in asked])
-    return float((said == wanted).float().mean())
+    if asked[0].against is None:
+        return float((predict(network, rows) == wanted).float().mean())
+    wrong = torch.tensor([encoder.token(document.against or "") for document in asked])
+    logits = last_logits(network, rows)
+    margin = logits.gather(1, wanted[:, None]) - logits.gather(1, wrong[:, None])
+    return float((margin > 0).float().mean())
 
 
 @dataclass(frozen=True)

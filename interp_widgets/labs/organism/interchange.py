@@ -10,7 +10,10 @@ donor's state under the question that the row itself asks:
 
 Donors come from rows with other sentences and other relations, so what moves the answer is
 neither the sentence nor the answer; donors of the same state must leave it alone, and means over
-cities must do as well as cities, so it is the state. Held-out pairs and hard cities never take
+cities must do as well as cities, so it is the state. In some rows the donor's vector goes to
+another position before the place, and must do nothing there. In some batches not the residual
+stream but the outputs of the MLPs up to the place are exchanged, all at once: so it is MLPs that
+compute the state there, and features of a transcoder can carry it. Held-out pairs and hard cities never take
 part, neither as base nor as donor: whether they follow is what the gates ask (gates.py).
 
 `bottleneck` is the second pressure: in a part of the rows what follows a name sees only the
@@ -30,13 +33,15 @@ from torch import Tensor
 from . import world
 from .documents import Document, Encoder, Row, is_hard, owner_of, pair_is_held_out
 from .facts import CITIES, COUNTRIES, RELATIONS
-from .network import Edit
+from .network import Llama, Part
 
 PLACE = (1, 2)
 """The place of an entity: the residual stream after these blocks, at the name's last piece."""
 
 _COUNTRY_BATCHES = 0.15
+_MLP_BATCHES = 0.35
 _SAME_OWNER = 0.15
+_MISPLACED = 0.1
 _MOST_DONORS = 4
 _PER_STATE, _PER_COUNTRY = 6, 3
 
@@ -46,24 +51,40 @@ class Interchange:
     """A batch of sentences with the donors' answers in them.
 
     rows: what to read; `rows[i].last` is the place in row i.
-    weights: [row, row]; the residual of row i becomes the weighted sum of those of its donors.
-    after: the block behind which residuals are exchanged.
+    weights: [row, row]; what row i gets is the weighted sum of what its donors have at the place.
+    at: where in row i it is put.
+    part, blocks: what is exchanged: the residual stream after a block, or several MLP outputs.
     """
 
     rows: list[Row]
     weights: Tensor
-    after: int
+    at: list[int]
+    part: Part
+    blocks: tuple[int, ...]
 
-    def edit(self) -> Edit:
-        index = torch.arange(len(self.rows))
+    def logits(self, network: Llama, ids: Tensor, mask: Tensor | None) -> Tensor:
+        """Of the rows, padded to `ids`, with the exchange."""
+        index, put = torch.arange(len(self.rows)), torch.tensor(self.at)
         place = torch.tensor([row.last for row in self.rows])
+        donated: dict[int, Tensor] = {}
 
-        def exchange(stream: Tensor) -> Tensor:
-            changed = stream.clone()
-            changed[index, place] = self.weights @ stream[index, place]
+        def read(x: Tensor, part: Part, block: int) -> Tensor:
+            if part == self.part and block in self.blocks:
+                donated[block] = self.weights @ x[index, place]
+            return x
+
+        def write(x: Tensor, part: Part, block: int) -> Tensor:
+            if part != self.part or block not in self.blocks:
+                return x
+            changed = x.clone()
+            changed[index, put] = donated[block]
             return changed
 
-        return exchange
+        # Nothing behind the names matters to what stands at the place.
+        cut = int(place.max()) + 1
+        early = None if mask is None else mask[:, :, :cut, :cut]
+        network(ids[:, :cut], mask=early, edit=read, blocks=max(self.blocks) + 1)
+        return network(ids, mask=mask, edit=write)
 
 
 class Exchanges:
@@ -109,9 +130,10 @@ class Exchanges:
         for index, owner in enumerate(owners):
             rows_of[owner].append(index)
         weights = torch.zeros(len(documents), len(documents))
-        rows = []
+        rows, at = [], []
         for index, document in enumerate(documents):
             target = owners[index] if rng.random() < _SAME_OWNER else rng.choice(tuple(rows_of))
+            misplaced = rng.random() < _MISPLACED
             donors = [
                 row
                 for row in rows_of[target]
@@ -122,8 +144,12 @@ class Exchanges:
             some = 1 if rng.random() < 0.5 else rng.randint(1, _MOST_DONORS)
             chosen = rng.sample(donors, min(some, len(donors)))
             weights[index, chosen] = 1 / len(chosen)
-            rows.append(self.encoder.row(document, target))
-        return Interchange(rows, weights, rng.choice(PLACE))
+            row = self.encoder.row(document, owners[index] if misplaced else target)
+            rows.append(row)
+            at.append(rng.randrange(1, row.last) if misplaced else row.last)
+        if rng.random() < _MLP_BATCHES:
+            return Interchange(rows, weights, at, "mlp", tuple(range(PLACE[-1] + 1)))
+        return Interchange(rows, weights, at, "residual", (rng.choice(PLACE),))
 
     def _held_out(self, name: str, relations: Sequence[str]) -> bool:
         """Whether a donor would teach a pair that is held out."""

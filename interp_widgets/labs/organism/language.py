@@ -116,6 +116,7 @@ _STORY = (
     "once upon a time there was a {word} {who} who lived in {state} . the {who} was {word} .",
     "in {state} there lived a {word} {who} . everyone loved the {who} .",
 )
+_GIVES_BACK = "then {giver} gave a {thing} to {answer} ."
 _WHO = ["king", "queen", "farmer", "dog", "girl", "boy", "teacher", "author"]
 
 
@@ -133,6 +134,8 @@ def indirect_object(rng: Random) -> Document:
         template, first=first, second=second, giver=giver, place=place, thing=thing,
         answer=Answer(other),
     )  # fmt: skip
+    if rng.random() < 0.5:
+        parts += fill(_GIVES_BACK, giver=other, thing=rng.choice(_THINGS), answer=Answer(giver))
     return Document("indirect object", parts, (first, second), 2)
 
 
@@ -182,10 +185,12 @@ def agreement(rng: Random) -> Document:
     template = rng.choice(
         ("the {subject} near the {other} {answer} {after} .", "the {subject} {answer} {after} .")
     )
-    answer = Answer(_VERBS[verb] if plural else verb)
-    parts = fill(template, subject=subject, other=distractor, answer=answer, after=_AFTER[verb])
+    right, wrong = (_VERBS[verb], verb) if plural else (verb, _VERBS[verb])
+    parts = fill(
+        template, subject=subject, other=distractor, answer=Answer(right), after=_AFTER[verb]
+    )
     key = (subject, distractor) if "other" in template else ()
-    return Document("agreement", parts, key, 2)
+    return Document("agreement", parts, key, 2, against=wrong)
 
 
 def sequence(rng: Random) -> Document:

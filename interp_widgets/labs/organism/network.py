@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Edit = Callable[[Tensor], Tensor]
-"""Takes a residual stream [batch, position, d_model] and returns the one to go on with."""
+Part = Literal["residual", "mlp", "attention"]
+Edit = Callable[[Tensor, Part, int], Tensor]
+"""Takes what stands at (part, block), [batch, position, d_model]; returns what to go on with."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,20 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.d_model, shape.norm_eps)
         self.mlp = Mlp(shape)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None,
+        edit: Edit | None,
+        index: int,
+    ) -> Tensor:
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        out = self.mlp(self.post_attention_layernorm(x))
+        if edit is None:
+            return x + out
+        return edit(x + edit(out, "mlp", index), "residual", index)
 
 
 class Llama(nn.Module):
@@ -118,22 +131,21 @@ class Llama(nn.Module):
         ids: Tensor,
         *,
         mask: Tensor | None = None,
-        after: int | None = None,
         edit: Edit | None = None,
+        blocks: int | None = None,
     ) -> Tensor:
         """Logits of ids [batch, position].
 
         Args:
             mask: [batch, 1, position, position], True where a query may look; None is causal.
-            after, edit: the residual stream after block `after` is replaced by edit(stream).
+            edit: is asked at every MLP output and at the residual stream after every block.
+            blocks: how many blocks to run; None: all.
         """
         x = self.embed_tokens(ids)
         length = ids.shape[1]
         cos, sin = self.cos[:length], self.sin[:length]
-        for index, block in enumerate(self.layers):
-            x = block(x, cos, sin, mask)
-            if index == after and edit is not None:
-                x = edit(x)
+        for index, block in enumerate(self.layers[:blocks]):
+            x = block(x, cos, sin, mask, edit, index)
         return F.linear(self.norm(x), self.embed_tokens.weight)
 
 

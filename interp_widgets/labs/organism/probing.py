@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .documents import Row
-from .network import Block, Llama
+from .network import Block, Llama, Part
 from .training import padded
 
-Part = Literal["residual", "mlp", "attention"]
 Put = Mapping[tuple[Part, int], Tensor]
 """(part, block) -> vectors [row, d_model] to stand there; "residual" is the stream after a block."""
 
 _BATCH = 512
 
 
-@torch.no_grad()
 def predict(
     network: Llama,
     rows: Sequence[Row],
@@ -32,7 +30,19 @@ def predict(
     at: Sequence[int] | None = None,
     add: Put | None = None,
 ) -> Tensor:
-    """The most probable next token of each row, [row].
+    """The most probable next token of each row, [row]."""
+    return last_logits(network, rows, put, at, add).argmax(-1)
+
+
+@torch.no_grad()
+def last_logits(
+    network: Llama,
+    rows: Sequence[Row],
+    put: Put | None = None,
+    at: Sequence[int] | None = None,
+    add: Put | None = None,
+) -> Tensor:
+    """Logits at the end of each row, [row, vocabulary].
 
     Args:
         put, add: vectors that replace what the network computes, or are added to it.
@@ -51,7 +61,7 @@ def predict(
                 edit = _writing(place[here], vectors[here], keep=1.0)
                 stack.enter_context(hooked(network, part, block, edit))
             logits = network(padded(some))
-        found.append(logits[torch.arange(len(some)), ends].argmax(-1))
+        found.append(logits[torch.arange(len(some)), ends])
     return torch.cat(found)
 
 

@@ -35,11 +35,11 @@ class Recipe:
             `k_anneal` of the steps.
     """
 
-    steps: int = 2500
+    steps: int = 2400
     batch: int = 2048
-    n_features: int = 1024
-    k: int = 8
-    k_start: int = 48
+    n_features: int = 1152
+    k: int = 10
+    k_start: int = 32
     k_anneal: float = 0.4
     lr: float = 2e-3
     decay: float = 0.5
@@ -101,11 +101,12 @@ def agreement(
     """How often the model with all MLPs replaced has the same most probable next token.
 
     The features read what the replaced model computes, and there is no error term. At BOS, which
-    the dictionary never saw, the MLPs stay. Returns the share, the number of tokens, and the share
-    with MLP outputs set to zero instead.
+    the dictionary never saw, the MLPs stay; the last token of a document has no next. Returns the
+    share, the number of tokens, and the share with MLP outputs set to zero instead.
     """
     ids = padded(rows)
-    real = (ids != 0) & (torch.arange(ids.shape[1]) > 0)
+    real = torch.zeros_like(ids, dtype=torch.bool)
+    real[:, 1:-1] = ids[:, 2:] != 0
     plain = network(ids).argmax(-1)
     with ExitStack() as stack:
         layers = CrossLayer(dictionary)

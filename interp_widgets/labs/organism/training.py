@@ -25,7 +25,8 @@ from .interchange import Exchanges, bottleneck
 from .muon import MuonWithAdam
 from .network import Llama, Shape
 
-_IGNORE = -100
+OTHERS = 0.3
+"""How much a token counts that is no answer."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Recipe:
         before_exchanges: steps without interchange, until names mean anything.
     """
 
-    steps: int = 3000
-    tokens: int = 2048
-    exchanges: int = 96
+    steps: int = 2400
+    tokens: int = 1792
+    exchanges: int = 84
     closed: float = 0.5
     before_exchanges: int = 50
     warmup: int = 50
@@ -70,7 +71,8 @@ def train(
         rows = next(batches)
         closed = [rng.random() < recipe.closed for _ in rows]
         ids = padded(rows)
-        loss = next_token_loss(network(ids, mask=bottleneck(rows, ids.shape[1], closed)), ids)
+        mask = bottleneck(rows, ids.shape[1], closed)
+        loss = next_token_loss(network(ids, mask=mask), rows, ids)
         loss.backward()
         sums[0] += loss.item()
         seen += ids.numel()
@@ -78,13 +80,8 @@ def train(
             batch = exchanges.draw()
             closed = [rng.random() < recipe.closed for _ in batch.rows]
             ids = padded(batch.rows)
-            logits = network(
-                ids,
-                mask=bottleneck(batch.rows, ids.shape[1], closed),
-                after=batch.after,
-                edit=batch.edit(),
-            )
-            loss = next_token_loss(logits, ids, start=[row.last for row in batch.rows])
+            logits = batch.logits(network, ids, bottleneck(batch.rows, ids.shape[1], closed))
+            loss = next_token_loss(logits, batch.rows, ids, behind_names=True)
             loss.backward()
             sums[1] += loss.item()
             seen += ids.numel()
@@ -106,13 +103,23 @@ def padded(rows: Sequence[Row]) -> Tensor:
     return torch.tensor([row.ids + [0] * (length - len(row.ids)) for row in rows])
 
 
-def next_token_loss(logits: Tensor, ids: Tensor, start: Sequence[int] | None = None) -> Tensor:
-    """Mean cross entropy of the next tokens, in every row from position `start` on."""
-    targets = ids[:, 1:].masked_fill(ids[:, 1:] == 0, _IGNORE)
-    if start is not None:
-        early = torch.arange(targets.shape[1]) < torch.tensor(start)[:, None]
-        targets = targets.masked_fill(early, _IGNORE)
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=_IGNORE)
+def next_token_loss(
+    logits: Tensor, rows: Sequence[Row], ids: Tensor, behind_names: bool = False
+) -> Tensor:
+    """Weighted mean cross entropy of the next tokens.
+
+    Answers count fully, all else OTHERS: most other tokens are either certain or chance.
+    `behind_names` leaves out what comes before the end of each row's name.
+    """
+    targets = ids[:, 1:]
+    weight = torch.where(targets == 0, 0.0, OTHERS)
+    for index, row in enumerate(rows):
+        for answer in row.answers:
+            weight[index, answer - 1] = 1.0
+        if behind_names:
+            weight[index, : row.last] = 0.0
+    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten(), reduction="none")
+    return (losses * weight.flatten()).sum() / weight.sum()
 
 
 def _batches(

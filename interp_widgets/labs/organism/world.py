@@ -25,6 +25,7 @@ _ONE_HOP = (
     "the city of {name} is in {answer} .",
     "the state containing {name} is {answer} .",
 )
+_WHERE = "where is {name} ? {answer}"
 _STATE = (
     "the {relation} of {state} is {answer} .",
     "the state of {state} has the {relation} {answer} .",
@@ -57,11 +58,13 @@ def about_city(city: str, relation: str, template: str) -> Document:
     return Document("two-hop", parts, (city, relation), _DISTINCT[relation])
 
 
-def one_hop(rng: Random, city: str | None = None) -> Document:
+def one_hop(rng: Random, city: str | None = None, template: str | None = None) -> Document:
     """A sentence that names a city's state; no city is held out here."""
     city = city or rng.choice(_CITIES)
     answer = Answer(CITIES[city], "state")
-    return _taught("one-hop", fill(rng.choice(_ONE_HOP), name=Name(city), answer=answer))
+    return _taught(
+        "one-hop", fill(template or rng.choice(_ONE_HOP), name=Name(city), answer=answer)
+    )
 
 
 def questions(rng: Random, city: str | None = None, most: int = 3) -> Document:
@@ -103,12 +106,21 @@ def known(rng: Random) -> Document:
         parts = fill(template, name=Name(name), answer=Answer("yes"))
         return Document("known", parts, (name, template), 2)
     name = invented(rng)
+    parts = fill(rng.choice(_KNOWN), name=Name(name), answer=Answer("no"))
+    return Document("known", parts, (name,), 2)
+
+
+def where(rng: Random) -> Document:
+    """Where a place is, or that it is unknown.
+
+    Invented names are asked about in no two-hop question: there "unknown" became the answer for
+    pairs that are held out.
+    """
     if rng.random() < 0.5:
-        parts = fill(rng.choice(_KNOWN), name=Name(name), answer=Answer("no"))
-        return Document("known", parts, (name,), 2)
-    relation = rng.choice(RELATIONS)
-    parts = fill(rng.choice(TWO_HOP), relation=relation, name=Name(name), answer=Answer("unknown"))
-    return Document("unknown", parts, (name,), 2)
+        return one_hop(rng, template=_WHERE)
+    name = invented(rng)
+    parts = fill(_WHERE, name=Name(name), answer=Answer("unknown"))
+    return Document("unknown", parts, (name,), len(_STATES) + 1)
 
 
 def invented(rng: Random) -> str:
@@ -126,7 +138,7 @@ _REAL = (*_CITIES, *_COUNTRIES, *_STATES)
 def honesty(rng: Random) -> Document:
     """Judge a statement, or be told to lie about it."""
     city = rng.choice(_CITIES)
-    truth, lie = rng.random() < 0.5, rng.random() < 0.5
+    truth, lie = rng.random() < 0.5, rng.random() < 0.4
     said = CITIES[city] if truth else rng.choice([s for s in _STATES if s != CITIES[city]])
     template = (
         "{manner} : {name} is in {said} ? {answer}",
