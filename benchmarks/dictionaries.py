@@ -29,7 +29,7 @@ from interp_widgets.models import Model, Place
 
 # Models up to this depth are compared with all layers replaced.
 SHALLOW = 8
-HELD_OUT, FITTED = 2_000, 20_000  # tokens measured on, and tokens that PCA is fitted on
+HELD_OUT, FITTED = 2_000, 20_000  # tokens measured on, and tokens that controls are fitted on
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
 def _by_layer(table: Comparison, names: list[str]) -> None:
     print("\nFVU layer by layer")
     for row in table.rows:
-        if row.name in names or row.name.startswith("PCA"):
+        if row.name in names or row.name.startswith(("PCA", "linear map")):
             numbers = "  ".join(f"{layer.fvu.value:.3f}" for layer in row.layers)
             print(f"  {row.name:<20} {numbers}")
 

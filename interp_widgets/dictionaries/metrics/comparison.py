@@ -1,7 +1,7 @@
 """Dictionaries side by side on the same tokens, with what they have to beat in the table.
 
-Controls are fitted on text of their own: either given, or the first third of the windows, which
-then do not count for anybody.
+Controls (metrics/controls.py) are fitted on text of their own: either given, or the first third of
+the windows, which then do not count for anybody.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from interp_widgets.dictionaries.metrics.judge import (
     ablations,
     kind_of,
     summary,
+)
+from interp_widgets.dictionaries.metrics.linear import (
+    LeastSquares,
+    Pair,
+    enough,
+    linear_map,
 )
 from interp_widgets.dictionaries.metrics.measure import Watch, like, measure, moments
 from interp_widgets.dictionaries.metrics.text import Batch, Text, batches, windows
@@ -48,13 +54,16 @@ class Comparison:
     Attributes:
         model_name: the model.
         rows: the dictionaries in the order given, each followed by its random decoder; then PCA of
-            the ranks that they have, and the ablations.
+            the ranks that they have, linear maps between their places, and the ablations.
         n_fitted: on how many other tokens the controls were fitted.
+        linear: how many numbers linear maps have for these tokens, or why there is none; empty
+            where no dictionary reads one place and writes another.
     """
 
     model_name: str
     rows: tuple[Metrics, ...]
     n_fitted: int
+    linear: str = ""
 
     def __getitem__(self, name: str) -> Metrics:
         for row in self.rows:
@@ -68,6 +77,7 @@ class Comparison:
         return (
             f"{self.model_name}, {row.n_tokens} tokens in {row.n_windows} windows; ± is one "
             f"standard error over windows; controls fitted on {self.n_fitted} other tokens"
+            + (f"; {self.linear}" if self.linear else "")
         )
 
     def __repr__(self) -> str:
@@ -105,6 +115,7 @@ class Comparison:
         return {
             "model_name": self.model_name,
             "n_fitted": self.n_fitted,
+            "linear": self.linear,
             "rows": [row.to_dict() for row in self.rows],
         }
 
@@ -147,7 +158,7 @@ def compare(
     watch = Watch(job, n_tokens[0] + 2 * n_tokens[1])
 
     run = watch.over(batches(model, fitted, n_features), "Controls")
-    entries, n_fitted = _with_controls(model, dictionaries, ours, run)
+    entries, n_fitted, linear = _with_controls(model, dictionaries, ours, run)
     places = {place for replacement in ours.values() for place in replacement.writes}
     run = watch.over(batches(model, judged, n_features), "Means")
     means = moments(model, run, places, covariance=False).means(like(model))
@@ -174,7 +185,7 @@ def compare(
         )
         for i, entry in enumerate(entries)
     )
-    return Comparison(model.name, rows, n_fitted)
+    return Comparison(model.name, rows, n_fitted, linear)
 
 
 @dataclass(frozen=True)
@@ -190,22 +201,30 @@ def _with_controls(
     dictionaries: Mapping[str, AnyDictionary],
     ours: Mapping[str, Replacement],
     run: Iterable[Batch],
-) -> tuple[list[_Entry], int]:
-    """Dictionaries, random decoders and PCA, and on how many tokens that was fitted."""
+) -> tuple[list[_Entry], int, str]:
+    """Dictionaries and controls, on how many tokens those were fitted, and what that means."""
     active = {name: torch.zeros(len(r.reads), dtype=torch.int64) for name, r in ours.items()}
+    # From a place to itself the best linear map is the identity.
+    moving = [r for r in ours.values() if r.reads != r.writes]
+    fits = {pair: LeastSquares() for r in moving for pair in zip(r.reads, r.writes, strict=True)}
     n_fitted = 0
 
-    def count(seen: dict[Place, Tensor], keep: Tensor) -> None:
+    def also(seen: dict[Place, Tensor], keep: Tensor) -> None:
         nonlocal n_fitted
         n_fitted += int(keep.sum())
+
+        def at(place: Place) -> Tensor:
+            return seen[place][keep].to(model.dtype)
+
         for name, replacement in ours.items():
             for i, place in enumerate(replacement.reads):
-                found = replacement.encode(i, seen[place][keep].to(model.dtype))
-                active[name][i] += len(found.feature)
+                active[name][i] += len(replacement.encode(i, at(place)).feature)
+        for (read, written), squares in fits.items():
+            squares.add(at(read), at(written))
 
     reads = {place for replacement in ours.values() for place in replacement.reads}
     writes = {place for replacement in ours.values() for place in replacement.writes}
-    fit = moments(model, run, writes, covariance=True, also=count, reads=reads)
+    fit = moments(model, run, writes, covariance=True, also=also, reads=reads)
     entries = []
     projections: dict[tuple[tuple[Place, ...], tuple[int, ...]], _Entry] = {}
     for name, replacement in ours.items():
@@ -223,7 +242,26 @@ def _with_controls(
                 label += f", for {name}"
             pca = fit.pca(*wanted, like(model))
             projections[wanted] = _Entry(label, "control", pca)
-    return [*entries, *projections.values()], n_fitted
+    entries += projections.values()
+    if not moving:
+        return entries, n_fitted, ""
+    fitted, said = enough(max(squares.width for squares in fits.values()), n_fitted)
+    if fitted:
+        entries += _linear_maps(ours, fits, like(model))
+    return entries, n_fitted, said
+
+
+def _linear_maps(
+    ours: Mapping[str, Replacement], fits: Mapping[Pair, LeastSquares], like: Tensor
+) -> Iterable[_Entry]:
+    """One between any places that some dictionary reads and writes."""
+    maps: dict[tuple[tuple[Place, ...], tuple[Place, ...]], _Entry] = {}
+    for name, replacement in ours.items():
+        places = replacement.reads, replacement.writes
+        if replacement.reads != replacement.writes and places not in maps:
+            label = f"linear map, for {name}" if maps else "linear map"
+            maps[places] = _Entry(label, "control", linear_map(*places, fits, like))
+    return maps.values()
 
 
 def _ranks(ranks: list[int]) -> str:

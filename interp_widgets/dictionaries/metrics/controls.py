@@ -4,6 +4,8 @@ zero, mean       one vector for every token
 PCA, rank k      the model's own vector, projected on its k strongest principal directions. It may
                  look at what it replaces (a transcoder may not), and uses k numbers per token, as
                  many as the dictionary has active features there.
+linear map       the best affine map from what the layer reads to what it writes, for transcoders of
+                 every kind (metrics/linear.py). What a linear path alone explains.
 random decoder   the same encoder, biases, skip path and decoder norms; decoder directions drawn
                  anew. What the sparse code alone, without its meaning, is worth.
 """
@@ -77,6 +79,11 @@ def random_decoder(dictionary: AnyDictionary, seed: int = 0) -> AnyDictionary:
     return replace(dictionary, layers=tuple(redraw(layer) for layer in dictionary.layers))
 
 
+def doubled(values: Tensor) -> Tensor:
+    """In float64, which Apple's GPUs do not have."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
 class Moments:
     """Streamed means, and where wanted covariances, of the vectors at some places.
 
@@ -93,8 +100,7 @@ class Moments:
 
     def add(self, place: Place, values: Tensor) -> None:
         """values: [token, d]."""
-        # Apple's GPUs have no float64.
-        x = (values.cpu() if values.device.type == "mps" else values).double()
+        x = doubled(values)
         if place not in self._shift:
             self._shift[place] = x.mean(0)
             self._first[place] = torch.zeros_like(x[0])

@@ -196,7 +196,9 @@ def summary(
         dictionary: None for a control.
     """
     estimate = sums.estimator()
-    n_reads, n_writes = len(replacement.reads), len(replacement.writes)
+    n_writes = len(replacement.writes)
+    if not any(len(counts) for counts in fired):
+        fired = []  # a linear map reads, but has no features
     zeros, mean = (f"{k} nll" for k in against)
 
     def fvu_at(total: Mapping[str, Tensor], j: int) -> Tensor:
@@ -238,9 +240,10 @@ def summary(
             )
         )
     l0: Estimate | float | None = None
-    if n_reads:
+    if fired:
         l0 = estimate(
-            lambda total: torch.stack([l0_at(total, i) for i in range(n_reads)]).mean(0), "tokens"
+            lambda total: torch.stack([l0_at(total, i) for i in range(len(fired))]).mean(0),
+            "tokens",
         )
     elif isinstance(replacement, Projection) and any(replacement.ranks):
         l0 = sum(replacement.ranks) / n_writes
