@@ -284,3 +284,5 @@ def synchronise(figure: FigureWidget) -> None:
 
     figure._widget_layout = deepcopy(figure._layout_obj._props)
     figure._widget_data = deepcopy(figure._data)
+    # Also what Python takes for known: the page may have been opened later.
+    figure.send_state(["_widget_layout", "_widget_data", "_config"])

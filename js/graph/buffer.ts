@@ -22,7 +22,7 @@ export interface Header {
   readonly links: number;
   readonly links_total: number;
   readonly scores: Readonly<Record<string, number | null>> | null;
-  /** The same scores for as many random units in every layer and position. */
+  /** The same scores for random neurons, or for the same features with random decoders. */
   readonly controls: Readonly<Record<string, number | null>> | null;
   readonly ids: readonly string[];
   readonly names: readonly string[];

@@ -134,6 +134,12 @@ export class Graph {
     return tokenText(this.tokens[position] ?? "");
   }
 
+  /** What the scores have to beat. */
+  get control(): string {
+    const { unit } = this.header;
+    return unit === "neuron" ? "as many random neurons" : "random decoders";
+  }
+
   /** Does it have a name that someone or something gave it? */
   named(i: number, labels: Labels): boolean {
     return this.ids[i] in labels || (this.header.names[i] !== "" && this.at.kind[i] !== ERROR);

@@ -9,6 +9,7 @@ import { h } from "../shared/dom";
 type Listener = (...args: unknown[]) => void;
 
 interface Listening {
+  get(name: string): unknown;
   on(name: string, callback: Listener, context?: unknown): unknown;
   off(name: string, callback: Listener): unknown;
 }
@@ -23,6 +24,10 @@ interface Plot extends HTMLElement {
 }
 
 const PREFIX = "anywidget:";
+const PATIENCE_MS = 400;
+const ASK_EVERY = 5;
+/** A figure whose user has taken `responsive` away keeps the size it was drawn in. */
+const FRAMES = 300;
 
 /** Mounting takes turns: each has to know which listeners are its own. */
 let turn: Promise<void> = Promise.resolve();
@@ -47,11 +52,11 @@ export class Charts {
     if (!this.mounted && !this.failed) this.note.textContent = sentence;
   }
 
-  async mount(ref: string, widgets: Widgets, models: Models): Promise<void> {
+  async mount(ref: string, widgets: Widgets, models: Models, ask: () => void): Promise<void> {
     if (this.mounted === ref) return;
     this.mounted = ref;
     this.note.textContent = "Drawing the charts …";
-    const mine = turn.then(() => this.draw(ref, widgets, models));
+    const mine = turn.then(() => this.draw(ref, widgets, models, ask));
     turn = mine.catch(() => {});
     try {
       await mine;
@@ -63,12 +68,32 @@ export class Charts {
     }
   }
 
-  private async draw(ref: string, widgets: Widgets, models: Models): Promise<void> {
+  /**
+   * The figure's model once it holds the figure. On a busy machine a page may meet it earlier: it
+   * opens empty, and a page that loads all states from the kernel replaces it.
+   */
+  private async filled(ref: string, models: Models, ask: () => void): Promise<Listening | null> {
+    for (let tries = 1; !this.abort.signal.aborted; tries++) {
+      const model = (await models.get_model(ref.slice(PREFIX.length))) as Listening;
+      const data = model.get("_widget_data");
+      if (Array.isArray(data) && data.length > 0) return model;
+      if (tries % ASK_EVERY === 0) ask();
+      await new Promise((later) => setTimeout(later, PATIENCE_MS));
+    }
+    return null;
+  }
+
+  private async draw(
+    ref: string,
+    widgets: Widgets,
+    models: Models,
+    ask: () => void,
+  ): Promise<void> {
     const { signal } = this.abort;
-    if (signal.aborted) return;
+    const model = await this.filled(ref, models, ask);
+    if (!model || signal.aborted) return;
     const plot: Plot = h("div", { class: "iw-t-plot" });
     this.el.append(plot);
-    const model = (await models.get_model(ref.slice(PREFIX.length))) as Listening;
     const heard: [string, Listener][] = [];
     const { on } = model;
     model.on = function (this: unknown, name, callback, context) {
@@ -85,9 +110,10 @@ export class Charts {
       for (const [name, callback] of heard) model.off(name, callback);
     });
     // plotly starts with a height of its own; the next size is the one of our box.
+    let frames = 0;
     await new Promise<void>((drawn) => {
       const look = () => {
-        if (plot._responsiveChartHandler || signal.aborted) drawn();
+        if (plot._responsiveChartHandler || signal.aborted || frames++ > FRAMES) drawn();
         else this.frame = requestAnimationFrame(look);
       };
       look();

@@ -43,6 +43,7 @@ const render: Render<Traits> = ({ model, el, host: widgets }) => {
   view = new View(el, host, (theme) => send({ type: "set", values: { theme } }));
   const shown = view;
 
+  const ready = () => void send({ type: "ready", theme: shown.root.dataset.iwTheme });
   const handlers: Record<string, (...args: never[]) => void> = {
     "change:live": () => shown.setLive(model.get("live")),
     "change:features": () => shown.setFeatures(features(model)),
@@ -51,7 +52,7 @@ const render: Render<Traits> = ({ model, el, host: widgets }) => {
     "change:height": () => shown.setHeight(model.get("height")),
     "msg:custom": (message: { type?: string; ref?: string }) => {
       if (message.type === "figure" && message.ref) {
-        void shown.charts.mount(message.ref, widgets, model.widget_manager);
+        void shown.charts.mount(message.ref, widgets, model.widget_manager, ready);
       }
     },
     comm_live_update: () => void send({ type: "ping" }),
@@ -65,7 +66,7 @@ const render: Render<Traits> = ({ model, el, host: widgets }) => {
   shown.setFeatures(features(model));
   shown.setDetail(detail(model));
   // Python answers with the figure, which takes it a moment to make; the rest is on screen by then.
-  requestAnimationFrame(() => send({ type: "ready", theme: shown.root.dataset.iwTheme }));
+  requestAnimationFrame(ready);
   return () => {
     for (const [name, handler] of Object.entries(handlers)) {
       model.off(name, handler as (...args: unknown[]) => void);

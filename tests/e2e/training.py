@@ -49,6 +49,8 @@ def await_charts(page: Page, count: int = 1) -> None:
                             && plot.querySelectorAll(".barlayer path").length > 0)
              .length === count""",
         arg=count,
+        # Importing torch and plotly comes first; on a machine with other work that takes a while.
+        timeout=180_000,
     )
 
 

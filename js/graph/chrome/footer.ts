@@ -62,7 +62,7 @@ export class Footer {
               "Completeness: how much of the nodes' inputs comes from features and tokens rather than errors",
           },
           `explained ${percent(completeness)} of inputs`,
-          typeof control === "number" && ` (random ${graph?.header.unit}s ${percent(control)})`,
+          typeof control === "number" && ` (${graph?.control}: ${percent(control)})`,
         ),
       );
     }

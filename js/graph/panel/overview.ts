@@ -99,9 +99,8 @@ function scores(graph: Graph): Child[] {
   const { header } = graph;
   const entries = Object.entries(header.scores ?? {}).filter(([, v]) => v !== null);
   if (entries.length === 0) return [];
-  const unit = `${header.unit}s`;
   return [
-    h("h4", {}, "scores", header.controls && h("small", {}, ` beside as many random ${unit}`)),
+    h("h4", {}, "scores", header.controls && h("small", {}, ` beside ${graph.control}`)),
     h(
       "dl",
       { class: "iw-scores" },
