@@ -16,6 +16,7 @@ import interp_widgets.attribution.trace as tracing
 from interp_widgets.attribution import Graph, OutOfMemory, attribute
 from interp_widgets.attribution.table import FEATURE, GraphTable
 from interp_widgets.attribution.trace import trace
+from interp_widgets.attribution.units import Features
 from interp_widgets.dictionaries import DictionaryError, save
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import FrozenModel, Model, ModelError, PromptError
@@ -250,15 +251,38 @@ def test_the_control_draws_as_many_units_in_every_place(llama: Model) -> None:
     assert len(graph.random_scores(samples=2)) == 2
 
 
-def test_the_control_for_features_draws_from_the_active_ones(llama: Model) -> None:
+def test_the_control_for_features_turns_their_decoders(llama: Model) -> None:
     kept = dictionary()
-    everything = attribute(llama, PROMPT, kept).wait(60)
-    some = attribute(llama, PROMPT, kept, max_nodes=12).wait(60)
-    drawn = trace(llama, PROMPT, kept, like=some.table, seed=1)
-    assert set(drawn.ids) <= set(everything.table.ids)
-    assert (drawn.kind == FEATURE).sum() == 12
-    with pytest.raises(ValueError, match="All active features"):
-        everything.random_scores()
+    graph = attribute(llama, PROMPT, kept, max_nodes=12).wait(60)
+    control = trace(llama, PROMPT, kept, like=graph.table, seed=1)
+    assert control.ids == graph.table.ids
+    np.testing.assert_array_equal(control.activation, graph.table.activation)
+    # It explains the same values, so its edges, too, add up to them.
+    total = dense(control).sum(1) + control.bias + control.hidden
+    known = ~np.isnan(control.value)
+    np.testing.assert_allclose(total[known], graph.table.value[known], rtol=1e-4, atol=1e-5)
+    assert not np.array_equal(dense(control), dense(graph.table))
+    assert len({s.replacement for s in graph.random_scores(samples=2)}) == 2
+
+
+def test_the_control_is_a_dictionary_with_random_decoders(llama: Model) -> None:
+    """Features that turn up twice write the same; errors are what such a dictionary leaves."""
+    frozen = FrozenModel(llama, llama.record(PROMPT))
+    plain, turned = (Features(frozen, dictionary(), seed) for seed in (None, 5))
+    for layer in range(frozen.n_layers):
+        before, after = plain.writes(layer), turned.writes(layer)
+        assert torch.equal(before.unit, after.unit)
+        lengths = after.vectors.norm(dim=1)
+        torch.testing.assert_close(before.vectors.norm(dim=1), lengths)
+        direction = {}
+        for unit, vector in zip(after.unit.tolist(), after.vectors, strict=True):
+            key = int(turned.layer[unit]), int(turned.feature[unit])
+            vector = vector / turned.activation[unit]
+            torch.testing.assert_close(vector, direction.setdefault(key, vector))
+        written = [w.vectors.sum(0) for w in (before, after)]
+        errors = [u.errors[layer].sum(0) for u in (plain, turned)]
+        torch.testing.assert_close(written[0] + errors[0], written[1] + errors[1])
+        assert not torch.allclose(before.vectors, after.vectors)
 
 
 def test_a_graph_survives_its_file(llama: Model, tmp_path: pathlib.Path) -> None:

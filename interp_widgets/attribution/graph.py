@@ -69,9 +69,7 @@ class Graph:
         return graph
 
     def _start_control(self) -> None:
-        """The scores of one random graph, behind the complete one: the view shows them beside."""
-        if not self._has_control():
-            return
+        """The scores of one control, behind the complete graph: the view shows them beside."""
 
         def work(job: Job[Scores]) -> Scores:
             return self._random_score(seed=0, cancelled=job.check)
@@ -150,31 +148,25 @@ class Graph:
 
     @property
     def control(self) -> Scores | None:
-        """`scores` of one graph of as many random units in every layer and position.
+        """`scores` of one control, see `random_scores`.
 
-        Computed in the background after the graph; None until it is there, and where there is
-        none (a graph from a file, or of all active features).
+        Computed in the background after the graph; None until it is there, and for a graph from a
+        file.
         """
         return self._control.result if self._control else None
 
     def random_scores(self, samples: int = 3, seed: int = 0) -> list[Scores]:
         """The control for `scores` on several samples; runs the model once for each.
 
-        Raises ValueError for a graph from a file, which has no model, and where all active
-        features are in the graph, so that none could be drawn.
+        For neurons: graphs of as many random neurons in every layer and position. For features:
+        the same features, with decoder vectors of the same lengths in random directions.
+
+        Raises ValueError for a graph from a file, which has no model.
         """
         if self._trace is None:
             raise ValueError("A graph from a file has no model to draw random units from.")
         self.wait()
-        if not self._has_control():
-            raise ValueError("All active features are in this graph: give max_nodes to compare.")
         return [self._random_score(seed + i) for i in range(samples)]
-
-    def _has_control(self) -> bool:
-        if self._trace is None or self._table is None:
-            return False
-        settings = self._table.settings
-        return self._table.unit == "neuron" or settings["max_nodes"] < settings["units_active"]
 
     def _random_score(self, seed: int, **signals: Any) -> Scores:
         assert self._trace is not None

@@ -70,8 +70,8 @@ def trace(
         rank_every: how many features join between two rankings (default max_nodes / 16, at
             least 64; smaller is a better choice of nodes and slower).
         max_targets, min_probability: for automatic targets.
-        like: a control: instead of the best units take random ones, drawn with `seed`, as many
-            in every block and position as this graph has.
+        like: a control for this graph, drawn with `seed`: as many random neurons in every block
+            and position as it has; or its own features, with decoders in random directions.
         offer: called with a partial graph, the fraction done and a sentence, a few times a
             second.
         cancelled: called often; raises to stop.
@@ -88,7 +88,7 @@ def trace(
     )
     units: Units
     if dictionary is not None:
-        units = Features(frozen, dictionary)
+        units = Features(frozen, dictionary, None if like is None else seed)
     elif like is not None:
         units = random_neurons(frozen, like, seed)
     else:
@@ -99,26 +99,18 @@ def trace(
     run = _Run(frozen, outputs, units, max_nodes, rank_every, offer, cancelled)
     run.rows_of_outputs()
     if like is not None and dictionary is not None:  # random neurons are drawn already
-        run.rows_of_units(_random_units(units, like, seed))
+        run.rows_of_units(_units_of(like, units))
     else:
         run.rows_of_units()
     return run.table()
 
 
-def _random_units(units: Units, like: GraphTable, seed: int) -> Tensor:
-    """As many units in every block and position as `like` has, drawn at random."""
-    draw = np.random.default_rng(seed)
-    n = len(like.tokens)
-    shown = like.kind == FEATURE
-    wanted = np.bincount(like.layer[shown].astype(int) * n + like.position[shown])
-    cell = (units.layer * n + units.position).cpu().numpy()
-    order = draw.permutation(len(cell))
-    order = order[np.argsort(cell[order], kind="stable")]
-    have = np.bincount(cell, minlength=len(wanted))
-    rank = np.arange(len(cell)) - np.repeat(np.cumsum(have) - have, have)
-    limit = np.zeros(len(have), dtype=int)
-    limit[: len(wanted)] = wanted
-    return torch.from_numpy(np.sort(order[rank < limit[cell[order]]])).to(units.layer.device)
+def _units_of(graph: GraphTable, units: Units) -> Tensor:
+    """Which of the units are nodes of a graph."""
+    shown = set(graph.ids)
+    places = zip(units.layer.tolist(), units.position.tolist(), units.feature.tolist(), strict=True)
+    here = [i for i, place in enumerate(places) if node_id(FEATURE, *place) in shown]
+    return torch.tensor(here, dtype=torch.int64, device=units.layer.device)
 
 
 class _Run:

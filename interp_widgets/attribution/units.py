@@ -82,18 +82,25 @@ def units_allowed(frozen: FrozenModel) -> Tensor:
 
 
 class Features:
-    """The active features of a dictionary on one prompt."""
+    """The active features of a dictionary on one prompt.
+
+    random_decoders: a control: a seed gives every feature decoder vectors of the same lengths in
+        random directions. What is active stays, what it writes has no meaning.
+    """
 
     name = "feature"
     error_name = "unexplained"
     effect: Tensor | None = None
 
-    def __init__(self, frozen: FrozenModel, dictionary: Dictionary) -> None:
+    def __init__(
+        self, frozen: FrozenModel, dictionary: Dictionary, random_decoders: int | None = None
+    ) -> None:
         check_fits(dictionary, frozen.n_layers, frozen.d_model, frozen.model.name)
         self.frozen = frozen
         device = frozen.recording.embedding.device
         self.dictionary = dictionary = dictionary.to(device, frozen.dtype)
         self.scan = dictionary.scan
+        self._random = random_decoders
         self._keep = keep = units_allowed(frozen)
         inputs = [frozen.mlp_input(i, dictionary.input_hook) for i in range(frozen.n_layers)]
         # One dictionary for all layers; a model spread over devices brings its inputs here.
@@ -162,6 +169,10 @@ class Features:
                 continue
             unit = (self.layer == layer).nonzero()[:, 0]
             rows = self.dictionary.decoder(layer, self.feature[unit], target_layer)
+            if self._random is not None:
+                n = self.frozen.n_layers
+                seed = (self._random * n + layer) * n + target_layer
+                rows = _turned(rows, self.feature[unit], seed)
             units.append(unit)
             vectors.append(rows.to(self.activation) * self.activation[unit, None])
         unit, vector = torch.cat(units), torch.cat(vectors)
@@ -180,6 +191,15 @@ class Features:
         rest = frozen.write(layer, everywhere, rest, self.dictionary.output_hook)
         rest = rest.index_add(0, self.position[writes.unit], writes.vectors, alpha=-1)
         return rest * self._keep[:, None]
+
+
+def _turned(rows: Tensor, feature: Tensor, seed: int) -> Tensor:
+    """Rows of the same lengths in random directions, one direction per feature: [k, d_model]."""
+    distinct, inverse = torch.unique(feature.cpu(), return_inverse=True)
+    draw = torch.Generator().manual_seed(seed)
+    random = torch.randn(len(distinct), rows.shape[1], generator=draw).to(rows)
+    random = torch.nn.functional.normalize(random)[inverse.to(rows.device)]
+    return random * rows.norm(dim=1, keepdim=True)
 
 
 def readers(

@@ -17,13 +17,14 @@ from e2e.waiting import until
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-DEMO = pathlib.Path(__file__).parents[2] / "demos" / "01_first_graph.ipynb"
+DEMOS = pathlib.Path(__file__).parents[2] / "demos"
+DEMO = DEMOS / "01_first_graph.ipynb"
 
-# The two strongest neurons with a layer and token to themselves: in a crowded cell, neurons are
+# The two strongest features with a layer and token to themselves: in a crowded cell, features are
 # folded into one mark until somebody zooms in.
-ALONE = """(lambda neurons, cell: [
-    n.id for n in neurons if [cell(m) for m in neurons].count(cell(n)) == 1
-][:2])(graph.nodes(kind="neuron"), lambda n: (n.layer, n.position))""".replace("\n", " ")
+ALONE = """(lambda features, cell: [
+    n.id for n in features if [cell(m) for m in features].count(cell(n)) == 1
+][:2])(graph.nodes(kind="feature"), lambda n: (n.layer, n.position))""".replace("\n", " ")
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +44,10 @@ def test_run_all_click_group_and_read_it_in_python(
         until((server.root / "first-graph.safetensors").exists, "the last cell", deadline=240)
         assert ask("graph.state") == "done"
         until(lambda: ask("graph.control is not None"), "the random graph beside", deadline=120)
-        page.locator(".iw-root[data-iw-state='drawn'] >> text=random neurons").first.wait_for()
-        assert ask("len(graph.pinned)") == 5
+        page.locator(".iw-root[data-iw-state='drawn'] >> text=random decoders").first.wait_for()
+        # The step that the prompt does not name stands where the name ends.
+        assert ask("[n.token for n in graph.pinned]") == ["##as"] * ask("len(texas)") != []
+        assert ask("graph.nodes(kind='output')[0].label") == "austin"
         assert page.locator(".jp-RenderedText[data-mime-type*='stderr'] >> text=Error").count() == 0
 
         first, second = ask(ALONE)
@@ -66,10 +69,24 @@ def test_run_all_click_group_and_read_it_in_python(
         view.screenshot(path=SCREENSHOTS / f"first-graph-{host}.png")
         # What Python knows of the graph is what the file says.
         document = json.loads((server.root / "first-graph.json").read_text("utf-8"))
-        assert document["metadata"]["prompt_tokens"][-1] == " to"
+        assert document["metadata"]["prompt_tokens"][-1] == "is"
         assert ask("graph.residual()") < 1e-4
 
     offline_page(page, server.root / "first-graph.html", tmp_path)
+
+
+def test_a_real_language_model_is_drawn_by_its_neurons(page: Page, lab: JupyterServer) -> None:
+    demo = DEMOS / "05_your_own_model.ipynb"
+    shutil.copy(demo, lab.root / demo.name)
+    open_and_run(page, lab, demo.name)
+    with lab.kernel(demo.name) as ask:
+        until(lambda: ask("'why_mary_not_john' in globals()"), "the last graph", deadline=240)
+        until(lambda: ask("why_mary_not_john.state") == "done", "its edges", deadline=240)
+        assert ask("[n.kind for n in graph.pinned]") == ["neuron"] * 5
+        assert ask("graph.nodes(kind='output')[0].label") == " Mary"
+    drawn(page).wait_for()
+    page.screenshot(path=SCREENSHOTS / "your-own-model.png")
+    assert page.locator(".jp-RenderedText[data-mime-type*='stderr'] >> text=Error").count() == 0
 
 
 def modified_click(view: Locator, node: str) -> None:
