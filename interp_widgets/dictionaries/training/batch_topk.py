@@ -2,7 +2,7 @@
 
 Of the pre-activations of the whole batch, over all layers and processes, the k * tokens * layers
 largest stay, behind a ReLU. They are not weighed by the lengths of decoder vectors: that favours
-what is long already (two thirds of the features of a cross-layer transcoder never fired).
+what is long already (in a trial of a cross-layer transcoder, two thirds of the features never fired).
 
 Outside training the threshold is t, the running mean of the smallest that stayed. t also makes the
 choice cheap: only what is above 0.7 t is looked at, unless fewer than needed are there.
