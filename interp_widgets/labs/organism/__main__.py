@@ -3,9 +3,9 @@
 Parts, in order; each reads what the earlier ones left in the folder:
 
     corpus   the tokenizer and a sample of the corpus           seconds
-    model    the network                                        about 25 minutes on two idle cores
-    clt      the cross-layer transcoder and its labels          about 15 minutes
-    gates    all measurements, printed and in gates.json        about 3 minutes
+    model    the network                                        25 minutes on one core
+    clt      the cross-layer transcoder and its labels          15 minutes
+    gates    all measurements, printed and in gates.json        2 minutes
     card     the data card and the licence notes                seconds
 """
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--steps", type=int, help="of the model; the recipe's otherwise")
     parser.add_argument("--clt-steps", type=int, help="of the transcoder; the recipe's otherwise")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="1 made what ships")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for part in PARTS:

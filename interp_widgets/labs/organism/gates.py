@@ -18,7 +18,7 @@ from torch import Tensor
 from . import world
 from .corpus import held_out
 from .documents import Document, Encoder, Row, answer_of, is_hard, owner_of, pair_is_held_out
-from .facts import CITIES, RELATIONS
+from .facts import CITIES, RELATIONS, STATES
 from .interchange import PLACE
 from .network import Llama, Part
 from .probing import last_logits, predict, read
@@ -165,6 +165,7 @@ def interchange(network: Llama, encoder: Encoder, relation: str) -> Iterable[Gat
     }
     foreign = [rng.choice(tuple(elsewhere)) for _ in t.base]
     same = [rng.choice(_siblings(city)) for city in t.base_city]
+    chance = 1 / len({row[relation] for row in STATES.values()})
     right = float((predict(network, t.base) == t.base_answer).float().mean())
     yield Gate(f"Interchange: {relation}", "no exchange, own answer", right, n)
     for block in PLACE:
@@ -188,7 +189,7 @@ def interchange(network: Llama, encoder: Encoder, relation: str) -> Iterable[Gat
             ("donor's answer, mean over the state's other cities", means, t.donor_answer, None, 0.8, "at least"),
             ("own answer, donor of the same state", kept, t.base_answer, None, 0.95, "at least"),
             ("control: donor's answer, put at the name's first piece", donors, t.donor_answer, first, 0.05, "at most"),
-            ("control: donor's answer, random vector of equal norm", noise, t.donor_answer, None, 0.1, "at most"),
+            (f"control: donor's answer, random vector of equal norm (chance {chance:.2f})", noise, t.donor_answer, None, chance + 0.05, "at most"),
         )  # fmt: skip
         for what, put, wanted, where, bound, rule in checks:
             said = predict(network, t.base, {place: put}, where)
