@@ -231,13 +231,17 @@ def close(measured: Any, expected: float) -> bool:
     return math.isclose(float(measured), expected, rel_tol=1e-6, abs_tol=1e-9)
 
 
-SOME = ["llama grouped", "gpt2", "gemma2", "gpt_neox parallel"]
+# Every kind in one family, and in each other family one of one place and one of all.
+SOME = [("gemma2", kind) for kind in DICTIONARIES] + [
+    (family, kind)
+    for family in ("llama grouped", "gpt2", "gpt_neox parallel")
+    for kind in ("SAE", "skip CLT")
+]
 
 
-@pytest.mark.parametrize("kind", DICTIONARIES)
-@pytest.mark.parametrize("family", SOME)
+@pytest.mark.parametrize(("family", "kind"), SOME)
 def test_every_number_is_what_plain_loops_come_to(family: str, kind: str) -> None:
-    m, d, texts = model(family, torch.float64), DICTIONARIES[kind](), documents()
+    m, d, texts = model(family, torch.float64), DICTIONARIES[kind](), documents(8)
     found = judge(m, d, texts, context=12)
     expected = Plain(m, d, token_windows(m, texts, 12)).results()
     assert found.n_tokens == expected["n_tokens"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from plain_runs import parts
 from tiny_models import CONTEXT, LAYERS, MODELS, VOCAB, model
 from torch import Tensor
 
-from interp_widgets.models import SITES, Model, ModelError, Place, PromptError
+from interp_widgets.models import SITES, Model, ModelError, Place, PromptError, Run
 
 IDS = torch.tensor([[1, 3, 14, 15, 9, 26], [1, 8, 8, 31, 12, 7]])
 every_family = pytest.mark.parametrize("family", MODELS)
@@ -24,6 +25,17 @@ every_site = pytest.mark.parametrize("site", SITES)
 @pytest.fixture(scope="module")
 def llama() -> Model:
     return model("llama grouped")
+
+
+@cache
+def exact(family: str) -> Model:
+    return model(family, torch.float64)
+
+
+@cache
+def untouched(family: str) -> Run:
+    """A run without writes that reads all of layer 1."""
+    return exact(family).run(IDS, read=[Place(1, site) for site in SITES])
 
 
 @torch.no_grad()
@@ -46,7 +58,7 @@ def change(x: Tensor) -> Tensor:
 
 @every_family
 def test_every_place_reads_what_a_hook_reads(family: str) -> None:
-    m = model(family, torch.float64)
+    m = exact(family)
     places = [Place(layer, site) for layer in range(LAYERS) for site in SITES]
     expected: dict[Place, Tensor] = {}
 
@@ -65,16 +77,15 @@ def test_every_place_reads_what_a_hook_reads(family: str) -> None:
 @every_site
 @every_family
 def test_a_write_does_what_a_hook_does(family: str, site: Any) -> None:
-    m = model(family, torch.float64)
+    m, before = exact(family), untouched(family)
     place = Place(1, site)
     run = m.run(IDS, read=[place], write={place: lambda x, seen: change(x)})
-    untouched = m.run(IDS, read=[place])
     assert run.logits is not None
-    assert untouched.logits is not None
+    assert before.logits is not None
     torch.testing.assert_close(run.logits, plain(m.hf, {place: change}), rtol=0, atol=1e-12)
-    assert (run.logits - untouched.logits).abs().max() > 1e-3
+    assert (run.logits - before.logits).abs().max() > 1e-3
     # What is read at a written place is what was there before.
-    torch.testing.assert_close(run.seen[place], untouched.seen[place], rtol=0, atol=0)
+    torch.testing.assert_close(run.seen[place], before.seen[place], rtol=0, atol=0)
 
 
 @every_family
@@ -150,7 +161,7 @@ def test_without_logits_the_run_stops_behind_the_last_place(llama: Model) -> Non
 
 @every_family
 def test_padding_changes_nothing_at_the_tokens_before_it(family: str) -> None:
-    m = model(family, torch.float64)
+    m = exact(family)
     n = CONTEXT
     short, place = IDS[1:, :4], Place(2, "resid_post")
     ids = IDS.repeat(1, 3)[:, :n]
