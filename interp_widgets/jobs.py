@@ -7,13 +7,32 @@ often enough to stop within a second and never leaves a model half-edited.
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
 import traceback
+import weakref
 from collections.abc import Callable
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 State = Literal["computing", "done", "cancelled", "failed"]
+
+
+# A thread that is inside torch when Python ends takes the process down with an error, so what still
+# runs then is asked to stop, and waited for a little.
+_RUNNING: weakref.WeakSet[Job[Any]] = weakref.WeakSet()
+_LAST_SECONDS = 5.0
+
+
+@atexit.register
+def _stop_all() -> None:
+    jobs = list(_RUNNING)
+    for job in jobs:
+        job.cancel()
+    until = time.monotonic() + _LAST_SECONDS
+    for job in jobs:
+        job._finished.wait(max(0.0, until - time.monotonic()))
 
 
 class Cancelled(Exception):
@@ -40,6 +59,7 @@ class Job(Generic[T]):
         self._thread = threading.Thread(target=self._run, name="interp_widgets job", daemon=True)
 
     def start(self) -> None:
+        _RUNNING.add(self)
         self._thread.start()
 
     def cancel(self) -> None:
@@ -82,6 +102,7 @@ class Job(Generic[T]):
         try:
             self._on_change()  # before anybody who waits goes on: views show what `wait` promises
         finally:
+            _RUNNING.discard(self)
             self._finished.set()
 
 

@@ -240,3 +240,15 @@ def test_rows_add_up_per_position(mapped: bool) -> None:
     torch.testing.assert_close(found, expected)
     nothing = torch.tensor([], dtype=torch.long)
     assert rows.add_up(nothing, nothing, nothing.float(), 4, column=0).equal(torch.zeros(4, WIDTH))
+
+
+def test_a_dictionary_is_shown_by_what_it_is_and_not_by_its_numbers() -> None:
+    whole = tiny()
+    assert repr(whole) == (
+        "Transcoders('tests/tiny', 3 layers, 60 features, mlp.hook_in -> mlp.hook_out)"
+    )
+    assert isinstance(whole, Transcoders)
+    one = whole.coder(1)
+    assert repr(one) == (
+        f"SparseCoder({one.scan!r}, transcoder, 20 features, L1 mlp_in -> {one.writes})"
+    )

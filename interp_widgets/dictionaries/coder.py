@@ -29,7 +29,7 @@ from interp_widgets.models.places import Place
 InputNorm = Literal["none", "constant_norm", "layer_norm"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SparseCoder:
     """Args:
     weights: the weights, decoder [F, d].
@@ -62,6 +62,13 @@ class SparseCoder:
                 f"writes {self.writes}."
             )
         object.__setattr__(self, "weights", self.weights.to(self.device, self.weights.dtype))
+
+    def __repr__(self) -> str:
+        writes = "" if self.reads == self.writes else f" -> {self.writes}"
+        return (
+            f"SparseCoder({self.scan!r}, {self.kind}, {self.n_features:,} features, "
+            f"{self.reads}{writes})"
+        )
 
     @property
     def kind(self) -> str:

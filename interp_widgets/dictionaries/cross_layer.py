@@ -17,7 +17,7 @@ from torch import Tensor
 from interp_widgets.dictionaries.layers import LayeredDictionary
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CrossLayerTranscoder(LayeredDictionary):
     """Features whose decoders reach upwards; layer l's decoder is [F, min(window, L - l), d]."""
 

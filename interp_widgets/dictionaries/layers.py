@@ -30,7 +30,7 @@ SITES: Mapping[str, Site] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Layer:
     """The weights of one layer; F features, d = d_model.
 
@@ -128,7 +128,7 @@ class Layer:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LayeredDictionary:
     """The layers of a dictionary in order, layer i at layers[i], and where they attach.
 
@@ -165,6 +165,13 @@ class LayeredDictionary:
         dtype = reduce(torch.promote_types, [layer.dtype for layer in self.layers])
         object.__setattr__(
             self, "layers", tuple(layer.to(self.device, dtype) for layer in self.layers)
+        )
+
+    def __repr__(self) -> str:
+        count = sum(layer.n_features for layer in self.layers)
+        return (
+            f"{type(self).__name__}({self.scan!r}, {self.n_layers} layers, {count:,} features, "
+            f"{self.input_hook} -> {self.output_hook})"
         )
 
     @property

@@ -18,7 +18,7 @@ from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.layers import SITES, LayeredDictionary
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transcoders(LayeredDictionary):
     """One transcoder per layer; each layer's decoder is [F, d_model]."""
 
