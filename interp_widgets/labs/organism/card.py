@@ -67,14 +67,21 @@ sentences that name their state; in other tasks combinations of words.
 ## The place of the state was trained in
 
 After blocks {PLACE[0]} to {PLACE[-1]} (counted from 0), the residual stream at the LAST PIECE of a
-city's name is where its state is. This did not come about by itself: trained on next tokens alone,
-the same network answers as well but spreads the state over all pieces of the name, and no single
-place moves the answer. So every training step also exchanged residuals at that place between
-sentences and taught the donor's answer (interchange intervention training, Geiger et al. 2022), and
-half of the rows hid a name's earlier pieces from what follows it. Held-out pairs and hard cities
+city's name is where its state is. This did not come about by itself: a similar network trained on
+next tokens alone answered as well, but its last word read all pieces of the name, and no vector at
+the name moved the answer. So every training step also exchanged residuals, or the outputs of the
+MLPs up to there, at that place between sentences and taught the donor's answer (interchange
+intervention training, Geiger et al. 2022); vectors put elsewhere were taught to do nothing; and half
+of the rows hid a name's earlier pieces from what follows it. Held-out pairs and hard cities
 took no part in that; that they obey all the same is what the numbers below show. What is found here
 is therefore a circuit that was put in on purpose, good for learning and for testing tools, and no
 evidence about how models that were trained otherwise work.
+
+## What it cannot do
+
+Held-out honest and lie instructions are near chance, held-out sequences are weak, invented names are
+not always recognised as unknown (numbers below). The replaced model differs from the model mostly
+where the model itself is unsure. Addition was not attempted.
 
 ## What was measured
 
