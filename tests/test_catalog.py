@@ -447,7 +447,7 @@ def test_a_single_file_is_answered_with_the_folder_to_give(folder: Path) -> None
 
 
 def test_a_name_that_can_be_nothing_is_answered_with_what_there_is() -> None:
-    with pytest.raises(ModelError, match=r"no name in the catalogue \(smollm2"):
+    with pytest.raises(ModelError, match=r"no name in the catalogue \(organism, smollm2"):
         catalog.resolve("my model")
 
 
