@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,6 +29,8 @@ from interp_widgets.models import Place
 
 _FORMAT = "interp_widgets.training"
 _KEPT = 2
+# By name, so that a file names a recipe and nothing else of that module.
+_RECIPES = {recipe.__name__: recipe for recipe in get_args(recipes.Recipe)}
 
 
 @dataclass(frozen=True)
@@ -146,4 +148,4 @@ def _recipe_from_json(plain: Mapping[str, Any]) -> recipes.Recipe:
     if "base" in fields:
         fields["base"] = _recipe_from_json(fields["base"])
         fields["prefixes"] = tuple(fields["prefixes"])
-    return getattr(recipes, fields.pop("name"))(**fields)
+    return _RECIPES[fields.pop("name")](**fields)
