@@ -22,7 +22,7 @@ from torch import Tensor
 
 from interp_widgets.dictionaries.dictionary import ActiveFeatures
 from interp_widgets.dictionaries.errors import DictionaryError
-from interp_widgets.dictionaries.layers import Layer
+from interp_widgets.dictionaries.layers import Layer, destination
 from interp_widgets.dictionaries.rows import finite
 from interp_widgets.models.places import Place
 
@@ -130,10 +130,7 @@ class SparseCoder:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
-        where = self.device if device is None else torch.device(device)
-        wanted = self.dtype if dtype is None else dtype
-        if not wanted.is_floating_point:
-            raise DictionaryError(f"A dictionary holds floating-point weights, not {wanted}.")
+        where, wanted = destination(self, device, dtype)
         return replace(self, weights=self.weights.to(where, wanted))
 
     def _checked(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ sparse features is the same for all.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -240,8 +240,25 @@ class LayeredDictionary:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
-        where = self.device if device is None else torch.device(device)
-        wanted = self.dtype if dtype is None else dtype
-        if not wanted.is_floating_point:
-            raise DictionaryError(f"A dictionary holds floating-point weights, not {wanted}.")
+        where, wanted = destination(self, device, dtype)
         return replace(self, layers=tuple(layer.to(where, wanted) for layer in self.layers))
+
+
+class Held(Protocol):
+    """What lies on one device in one dtype."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+
+def destination(
+    held: Held, device: torch.device | str | None, dtype: torch.dtype | None
+) -> tuple[torch.device, torch.dtype]:
+    """Where `to(device, dtype)` brings a dictionary; None stays. Raises DictionaryError."""
+    wanted = held.dtype if dtype is None else dtype
+    if not wanted.is_floating_point:
+        raise DictionaryError(f"A dictionary holds floating-point weights, not {wanted}.")
+    return held.device if device is None else torch.device(device), wanted
