@@ -4,7 +4,7 @@ Parts, in order; each reads what the earlier ones left in the folder:
 
     corpus   the tokenizer and a sample of the corpus           seconds
     model    the network                                        25 minutes on one core
-    clt      the cross-layer transcoder and its labels          15 minutes
+    clt      the cross-layer transcoder and its labels          25 minutes
     gates    all measurements, printed and in gates.json        2 minutes
     card     the data card and the licence notes                seconds
 """
@@ -45,7 +45,7 @@ def main() -> None:
 def _run(part: str, options: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from . import card, corpus, folder, gates, naming, replacement, swaps, training
+    from . import card, corpus, finetuning, folder, gates, naming, replacement, swaps, training
     from .documents import Encoder
 
     to: Path = options.to
@@ -64,7 +64,9 @@ def _run(part: str, options: argparse.Namespace) -> None:
         clt = replacement.Recipe()
         if options.clt_steps:
             clt = replace(clt, steps=options.clt_steps)
-        folder.write_dictionary(replacement.train(network, encoder, clt, _say), to)
+        dictionary = replacement.train(network, encoder, clt, _say)
+        tuned = finetuning.finetune(network, encoder, dictionary, finetuning.Recipe(), _say)
+        folder.write_dictionary(tuned, to)
         folder.write_names(naming.names(network, encoder, folder.read_dictionary(to)), to)
     elif part == "gates":
         network = folder.read_model(to)

@@ -1,4 +1,5 @@
-"""The organism's cross-layer transcoder: trained here, and put in the place of the MLPs.
+"""The organism's cross-layer transcoder: trained here (and in finetuning.py), and put in the place
+of the MLPs.
 
 BatchTopK (interp_widgets.dictionaries.training) on MLP inputs and outputs of the training corpus,
 BOS left out: at BOS every document is the same, and values are outsize.
@@ -105,22 +106,44 @@ def agreement(
     share, the number of tokens, and the share with MLP outputs set to zero instead.
     """
     ids = padded(rows)
+    counted = answering(ids)
+    plain = network(ids).argmax(-1)
+    replaced = replaced_logits(network, CrossLayer(dictionary), ids).argmax(-1)
+    zeroed = _hooked_logits(network, ids, lambda index, x: 0.0)
+    same = float((plain == replaced)[counted].float().mean())
+    none = float((plain == zeroed.argmax(-1))[counted].float().mean())
+    return same, int(counted.sum()), none
+
+
+def answering(ids: Tensor) -> Tensor:
+    """Where a next token is predicted, bool like ids: not at BOS, not at a document's last token."""
     real = torch.zeros_like(ids, dtype=torch.bool)
     real[:, 1:-1] = ids[:, 2:] != 0
-    plain = network(ids).argmax(-1)
+    return real
+
+
+def replaced_logits(network: Llama, layers: CrossLayer, ids: Tensor) -> Tensor:
+    """Logits with every MLP output exchanged for the prediction, but at BOS."""
+    return _hooked_logits(network, ids, layers.predict)
+
+
+def _hooked_logits(
+    network: Llama, ids: Tensor, prediction: Callable[[int, Tensor], Tensor | float]
+) -> Tensor:
+    """Logits with other MLP outputs, but at BOS; `prediction` gets the layer and its input."""
+    first = torch.arange(ids.shape[1])[None, :, None] == 0
     with ExitStack() as stack:
-        layers = CrossLayer(dictionary)
         for index, mlp in enumerate(mlps(network)):
-            handle = mlp.register_forward_hook(_predicting(layers, index))
+
+            def hook(
+                module: object, inputs: tuple[Tensor], output: Tensor, index: int = index
+            ) -> Tensor:
+                other = torch.as_tensor(prediction(index, inputs[0]))
+                return torch.where(first, output, other)
+
+            handle = mlp.register_forward_hook(hook)
             stack.callback(handle.remove)
-        replaced = network(ids).argmax(-1)
-    with ExitStack() as stack:
-        for mlp in mlps(network):
-            handle = mlp.register_forward_hook(lambda module, inputs, output: _after_bos(output, 0))
-            stack.callback(handle.remove)
-        zeroed = network(ids).argmax(-1)
-    same = float((plain == replaced)[real].float().mean())
-    return same, int(real.sum()), float((plain == zeroed)[real].float().mean())
+        return network(ids)
 
 
 class CrossLayer:
@@ -148,19 +171,6 @@ class CrossLayer:
 def mlps(network: Llama) -> Iterator[Mlp]:
     for block in network.layers:
         yield block.mlp  # type: ignore[misc]
-
-
-def _predicting(layers: CrossLayer, index: int) -> Callable[..., Tensor]:
-    def hook(module: object, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-        return _after_bos(output, layers.predict(index, inputs[0]))
-
-    return hook
-
-
-def _after_bos(output: Tensor, other: Tensor | float) -> Tensor:
-    """`other` at every position but the first."""
-    first = torch.arange(output.shape[1])[None, :, None] == 0
-    return torch.where(first, output, torch.as_tensor(other))
 
 
 def _batches(
