@@ -106,6 +106,28 @@ def visit(
     return Run(output[0].to(ids.device) if logits else None, seen)
 
 
+def advance(
+    traced: Any,
+    hf: nn.Module,
+    row: Anatomy,
+    ids: Tensor,
+    cache: Any,
+    read: Collection[Place],
+    write: Mapping[Place, Edit],
+) -> Tensor:
+    """Logits [batch, vocab] behind `ids` [batch, position], which stand behind what `cache` holds.
+
+    The cache (transformers' own) takes up the keys and values of this pass. Values at places are
+    those of `ids` alone.
+    """
+    seen: dict[Place, Tensor] = {}
+    output: list[Tensor] = []
+    with traced.trace(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1):
+        _visit_places(traced, hf, row, read, write, seen)
+        output.append(traced.output.logits)
+    return output[0][:, -1].to(ids.device)
+
+
 def _visit_places(
     traced: Any,
     hf: nn.Module,
