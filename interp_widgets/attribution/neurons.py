@@ -47,7 +47,7 @@ class NeuronUnits:
         self.frozen = frozen
         self.neurons = recorded_neurons(frozen)
         self.scan = f"{frozen.model.name} neurons"
-        self._keep = units_allowed(frozen)
+        self.keep = units_allowed(frozen)
         n, d_mlp = self.neurons[0].value.shape
         self.layer = chosen // (n * d_mlp)
         self.position = chosen % (n * d_mlp) // d_mlp
@@ -77,7 +77,7 @@ class NeuronUnits:
     def constant(self, layer: int) -> Tensor:
         # Where no neuron may be a node, all that the MLP wrote is constant.
         return torch.where(
-            self._keep[:, None], self._bias(layer), self.frozen.recording.mlp_out[layer]
+            self.keep[:, None], self._bias(layer), self.frozen.recording.mlp_out[layer]
         )
 
     def through_mlp(self, layer: int, gradient: Tensor, position: Tensor) -> None:
@@ -95,15 +95,30 @@ class NeuronUnits:
             return rows, bias
 
         up_row, up_bias = take(weights.up, weights.b_up)
-        up = seen.up[position, j]
-        if seen.gate is None or weights.gate is None:
-            slope = _slope(act, up)
-            return slope[:, None] * up_row, slope * up_bias
+        gate = None if seen.gate is None else seen.gate[position, j]
+        to_up, to_gate = _credit(act, seen.up[position, j], gate)
+        if to_gate is None or weights.gate is None:
+            return to_up[:, None] * up_row, to_up * up_bias
         gate_row, gate_bias = take(weights.gate, weights.b_gate)
-        gate = seen.gate[position, j]
-        to_up, to_gate = 0.5 * act(gate), 0.5 * up * _slope(act, gate)
         rows = to_up[:, None] * up_row + to_gate[:, None] * gate_row
         return rows, to_up * up_bias + to_gate * gate_bias
+
+    def pulled(self, layer: int, reaching: Tensor, position: Tensor) -> Tensor:
+        """From gradients of all neurons' values to what the MLP reads, linearised as above.
+
+        Args:
+            reaching: [row, d_mlp], at positions [row].
+
+        Returns [row, d_model], to be multiplied with what stands in front of the up projection.
+        """
+        weights, act = self.frozen.mlp(layer)
+        seen = self.neurons[layer]
+        gate = None if seen.gate is None else seen.gate[position]
+        to_up, to_gate = _credit(act, seen.up[position], gate)
+        out = (reaching * to_up) @ weights.up.detach().to(reaching)
+        if to_gate is not None and weights.gate is not None:
+            out = out + (reaching * to_gate) @ weights.gate.detach().to(reaching)
+        return out
 
     def _gather(self, layer: int) -> Writes:
         weights, _ = self.frozen.mlp(layer)
@@ -117,7 +132,7 @@ class NeuronUnits:
         writes = self._writes[layer]
         out = self.frozen.recording.mlp_out[layer] - self._bias(layer)
         out = out.index_add(0, self.position[writes.unit], writes.vectors, alpha=-1)
-        return out * self._keep[:, None]
+        return out * self.keep[:, None]
 
     def _bias(self, layer: int) -> Tensor:
         """The MLP's own output bias, as added to the stream, [position, d_model]."""
@@ -183,6 +198,13 @@ def live_effects(frozen: FrozenModel, outputs: OutputTargets) -> tuple[list[Tens
             signed[layer] += effect
             size[layer] += effect.abs()
     return signed, size
+
+
+def _credit(act: object, up: Tensor, gate: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """What a neuron's value is per unit of its `up` and of its `gate`, by the half rule."""
+    if gate is None:
+        return _slope(act, up), None
+    return 0.5 * act(gate), 0.5 * up * _slope(act, gate)  # type: ignore[operator]
 
 
 def _slope(act: object, x: Tensor) -> Tensor:
