@@ -49,14 +49,14 @@ def documents(seed: int, *, lies: bool = True) -> Iterator[Document]:
 
 
 def held_out(task: str, n: int, seed: int = 0) -> list[Document]:
-    """Up to n different held-out documents of a task."""
+    """Up to n held-out documents of a task that begin differently."""
     rng = Random(f"{task} {seed}")
     found: dict[str, Document] = {}
     draws = [draw for draw in _DRAWS if any(draw(rng).task == task for _ in range(40))]
     for _ in range(200 * n):
         document = rng.choice(draws)(rng)
         if document.task == task and document.held_out:
-            found.setdefault(str(document), document)
+            found.setdefault(document.prompt, document)
             if len(found) == n:
                 break
     return list(found.values())

@@ -3,8 +3,8 @@
 Every token of a sample of the corpus has a few properties: the state of the city whose name ends
 there, the city, the token, the one before, the answer that comes next, the task. A feature is named
 after the property that covers its activation best (F1 of: how much of its activation lies on
-tokens with the property, and on how many of those tokens it is active). On a second sample the name
-is scored by the area under the ROC curve, beside that of random features of the same layer.
+tokens with the property, and on how many of those tokens it is active), if at least half of its
+activation lies there. On a second sample the name is scored by the area under the ROC curve, beside that of random features of the same layer.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .training import padded
 SOURCE = "counted over the organism's corpus (labs/organism/naming.py)"
 _DOCUMENTS = 5000
 _LEAST_F1 = 0.4
+_LEAST_PRECISION = 0.5
 _CONTROLS = 8
 
 
@@ -63,7 +64,7 @@ def names(
         precision = mass / torch.sparse.sum(acts, 0).to_dense().clamp(min=1e-9)[:, None]
         recall = hits / count.clamp(min=1)
         f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-9)
-        best, which = f1.max(1)
+        best, which = f1.masked_fill(precision < _LEAST_PRECISION, 0).max(1)
         values = second.active[layer].to_dense().numpy()
         for feature in torch.nonzero(best >= _LEAST_F1).flatten().tolist():
             index = int(which[feature])
