@@ -19,6 +19,7 @@ import anywidget
 import traitlets as t
 
 from . import built, wire
+from .graph_asks import Asks
 
 STATES = ("empty", "computing", "done", "cancelled", "failed")
 
@@ -26,7 +27,7 @@ STATES = ("empty", "computing", "done", "cancelled", "failed")
 SHARED = ("selected", "pinned", "groups", "labels", "threshold")
 
 
-class GraphView(anywidget.AnyWidget):
+class GraphView(Asks, anywidget.AnyWidget):
     """An attribution graph to see, click and arrange.
 
     Args:
@@ -137,6 +138,8 @@ class GraphView(anywidget.AnyWidget):
 
     def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
         kind = content.get("type") if isinstance(content, dict) else None
+        if kind is not None and self.take_ask(content, self._known):
+            return
         if kind == "cancel" and self.on_cancel is not None:
             self.on_cancel()
         elif kind == "set" and isinstance(content.get("values"), dict):
@@ -204,7 +207,11 @@ class GraphView(anywidget.AnyWidget):
                 "progress": state["status"]["progress"],
                 "message": "Saved before the computation was complete.",
             }
-        page = {"state": state, "data": base64.b64encode(self.data).decode("ascii")}
+        page = {
+            "state": state,
+            "data": base64.b64encode(self.data).decode("ascii"),
+            "answers": self.kept_answers(),
+        }
         # "<" cannot end a script element early when it is written as an escape.
         payload = json.dumps(page).replace("<", "\\u003c")
         script = script_path.read_text("utf-8").replace("</script", "<\\/script")

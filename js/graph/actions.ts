@@ -48,15 +48,17 @@ export class Actions {
       this.startRename();
       return;
     }
-    const name = this.suggest(nodes);
-    const ids = this.ids(nodes);
-    // A node stands in one group at a time.
-    const rest = store.state.groups
+    this.groupAs(this.suggest(nodes), this.ids(nodes));
+    this.startRename();
+  }
+
+  /** A node stands in one group at a time: the new one. */
+  groupAs(name: string, ids: readonly string[]): void {
+    const rest = this.store.state.groups
       .map(([other, ...members]) => [other, ...members.filter((id) => !ids.includes(id))])
       .filter((group) => group.length > 1);
-    store.set({ groups: [...rest, [name, ...ids]] });
+    this.store.set({ groups: [...rest, [name, ...ids]] });
     this.say(`Grouped ${ids.length} as ${name}.`);
-    this.startRename();
   }
 
   private suggest(nodes: readonly number[]): string {

@@ -11,7 +11,14 @@ import { type Circuit, circuit, hoverLinks } from "./circuit";
 import { drawAxes } from "./draw/axes";
 import type { Frame, Margins } from "./draw/frame";
 import { drawColoured, drawFaint } from "./draw/links";
-import { clipMarks, drawChosenNodes, drawNodes, drawPlainNodes, drawRing } from "./draw/nodes";
+import {
+  clipMarks,
+  drawChosenNodes,
+  drawNodes,
+  drawOutline,
+  drawPlainNodes,
+  drawRing,
+} from "./draw/nodes";
 import { drawOutputs, drawTags } from "./draw/tags";
 import type { Graph } from "./graph";
 import { Grid } from "./grid";
@@ -309,6 +316,7 @@ export class Stage {
 
   private drawRings(surface: Surface, frame: Frame): void {
     clipMarks(surface, frame, () => {
+      drawOutline(surface, frame, this.store.preview);
       for (const i of this.store.selected) {
         drawRing(surface, frame, i, i === this.store.primary ? 2 : 1.4);
       }

@@ -1,4 +1,5 @@
 /** The view in a page of its own: no kernel, no network. `GraphView.to_html` writes such pages. */
+import { answers } from "./check/state";
 import type { Shared, Status } from "./store";
 import { View } from "./view";
 
@@ -6,7 +7,11 @@ interface Page {
   readonly state: Shared & { readonly status: Status; readonly height: number };
   /** The graph's buffer in base64. */
   readonly data: string;
+  /** What the model had answered when the page was written. */
+  readonly answers?: Readonly<Record<string, unknown>>;
 }
+
+const NO_MODEL = "This page has no model behind it: open the notebook to ask.";
 
 let ready = Number.NaN;
 
@@ -17,8 +22,12 @@ export function mountPage(page: Document): View {
   return mountView(mount, JSON.parse(text) as Page);
 }
 
-export function mountView(mount: HTMLElement, { state, data }: Page): View {
-  const view = new View(mount, { shared: () => {}, cancel: () => false });
+export function mountView(mount: HTMLElement, { state, data, answers: kept = {} }: Page): View {
+  const view = new View(mount, {
+    shared: () => {},
+    cancel: () => false,
+    ask: () => false,
+  });
   view.setHeight(state.height);
   view.setShared({
     selected: state.selected,
@@ -28,6 +37,7 @@ export function mountView(mount: HTMLElement, { state, data }: Page): View {
     threshold: state.threshold,
   });
   view.setStatus(state.status);
+  view.setAnswers(answers((name) => (name === "unable" ? NO_MODEL : kept[name])));
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
   const start = performance.now();
   view.setData(bytes);

@@ -2,6 +2,7 @@
  * The state of one view and what follows from it. Components read `state`, call `set`, and are
  * told which keys changed. What Python shares (ids, not indices) goes out through `onShared`.
  */
+import { type Answers, NO_ANSWERS, type Tool, type Wide } from "./check/state";
 import type { Graph, Labels } from "./graph";
 import { History } from "./history";
 import { type Kept, keep } from "./keep";
@@ -37,13 +38,27 @@ export interface State extends Shared {
   readonly grouping: "none" | "token" | "layer";
   readonly names: boolean;
   readonly help: boolean;
+  /** What the model answered, and which part of the panel shows it. */
+  readonly answers: Answers;
+  readonly tool: Tool;
+  readonly wide: Wide;
+  /** Ids outlined because the pointer rests on a proposal. */
+  readonly preview: readonly string[];
+  /** Proposed groups that the user does not want. */
+  readonly rejected: readonly string[];
 }
 
 export type Key = keyof State;
-type Undoable = Pick<Shared, "pinned" | "groups" | "labels" | "threshold">;
+type Undoable = Pick<State, "pinned" | "groups" | "labels" | "threshold" | "rejected">;
 
 const SHARED: readonly (keyof Shared)[] = ["selected", "pinned", "groups", "labels", "threshold"];
-const UNDOABLE: readonly (keyof Undoable)[] = ["pinned", "groups", "labels", "threshold"];
+const UNDOABLE: readonly (keyof Undoable)[] = [
+  "pinned",
+  "groups",
+  "labels",
+  "threshold",
+  "rejected",
+];
 
 const INITIAL: State = {
   graph: null,
@@ -57,6 +72,11 @@ const INITIAL: State = {
   grouping: "none",
   names: true,
   help: false,
+  answers: NO_ANSWERS,
+  tool: "links",
+  wide: "strongest",
+  preview: [],
+  rejected: [],
   selected: [],
   pinned: [],
   groups: [],
@@ -92,6 +112,10 @@ export class Store {
     if (changed.size === 0) return;
     if (UNDOABLE.some((key) => changed.has(key))) this.remember(changed, before);
     this.tell(changed);
+    this.share(changed);
+  }
+
+  private share(changed: ReadonlySet<Key>): void {
     const shared = SHARED.filter((key) => changed.has(key));
     if (shared.length > 0) {
       this.onShared(Object.fromEntries(shared.map((key) => [key, this.state[key]])));
@@ -124,11 +148,7 @@ export class Store {
     if (!to) return false;
     const changed = this.apply(to);
     this.tell(changed);
-    this.onShared(
-      Object.fromEntries(
-        UNDOABLE.filter((key) => changed.has(key)).map((key) => [key, this.state[key]]),
-      ),
-    );
+    this.share(changed);
     return true;
   }
 
@@ -178,6 +198,12 @@ export class Store {
     return this.selected.at(-1) ?? -1;
   }
 
+  /** What a proposal would group. */
+  get preview(): readonly number[] {
+    const { preview, graph } = this.state;
+    return this.derive("preview", [preview, graph], () => this.indices(preview));
+  }
+
   get pinned(): readonly number[] {
     const { pinned, graph } = this.state;
     return this.derive("pinned", [pinned, graph], () => this.indices(pinned));
@@ -205,11 +231,12 @@ export class Store {
 
   /** Nodes that stay whatever the slider says. */
   get forced(): ReadonlySet<number> {
-    const { selected, pinned, groups } = this;
+    const { selected, pinned, groups, preview } = this;
     return this.derive(
       "forced",
-      [selected, pinned, groups],
-      () => new Set([...selected, ...pinned, ...groups.flatMap((group) => group.nodes)]),
+      [selected, pinned, groups, preview],
+      () =>
+        new Set([...selected, ...pinned, ...groups.flatMap((group) => group.nodes), ...preview]),
     );
   }
 
@@ -247,8 +274,8 @@ function sameMask(a: Uint8Array, b: Uint8Array): boolean {
 const EMPTY = { byInfluence: new Uint32Array(0) } as unknown as Graph;
 
 function undoable(state: State): Undoable {
-  const { pinned, groups, labels, threshold } = state;
-  return { pinned, groups, labels, threshold };
+  const { pinned, groups, labels, threshold, rejected } = state;
+  return { pinned, groups, labels, threshold, rejected };
 }
 
 /** Deep for plain values; graphs compare by identity. */

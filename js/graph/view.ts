@@ -5,6 +5,7 @@
 import { button, h } from "../shared/dom";
 import { Actions } from "./actions";
 import type { Binary } from "./buffer";
+import type { Answers, Ask } from "./check/state";
 import { Footer } from "./chrome/footer";
 import { Help } from "./chrome/help";
 import type { MenuItem } from "./chrome/menu";
@@ -25,7 +26,9 @@ export interface ViewHost {
   /** The user changed something that Python sees. */
   shared(values: Partial<Shared>): void;
   /** Ask for the computation to stop; false where nobody can hear it. */
-  cancel(): boolean;
+  cancel(what?: keyof Answers): boolean;
+  /** Ask for something of the model behind the graph; false where nobody can hear it. */
+  ask(ask: Ask): boolean;
 }
 
 export class View {
@@ -50,7 +53,7 @@ export class View {
     store.onShared = (values) => host.shared(values);
 
     this.stage = new Stage(store, root, signal);
-    this.panel = new Panel(store, actions, signal);
+    this.panel = new Panel(store, actions, signal, host);
     this.pointer = new Pointer(store, this.stage, actions, signal);
     this.tooltip = new Tooltip(store, this.stage.el, (i) => this.stage.locate(i));
     const toggleHelp = () => store.set({ help: !store.state.help });
@@ -144,6 +147,10 @@ export class View {
     this.store.receive({ status });
   }
 
+  setAnswers(answers: Answers): void {
+    this.store.receive({ answers });
+  }
+
   setOffline(offline: boolean): void {
     this.store.receive({ offline });
   }
@@ -177,7 +184,7 @@ export class View {
       stage.setGraph(store.state.graph, this.before, fade);
       this.before = store.state.graph;
       this.tooltip.show(false);
-    } else if (has("threshold", "groups", "pinned", "selected")) {
+    } else if (has("threshold", "groups", "pinned", "selected", "preview")) {
       // The kept set may differ; where it does not, the marks are enough.
       const same = store.kept.mask === this.mask && stage.shows(store.forced);
       if (same) stage.invalidate(MARKS);

@@ -1,6 +1,7 @@
 /** The anywidget side: traits in, traits and messages out. The view itself knows no notebook. */
 import type { AnyModel, Render } from "@anywidget/types";
 import type { Binary } from "./buffer";
+import { ANSWERS, answers } from "./check/state";
 import type { Shared, Status } from "./store";
 import { View } from "./view";
 
@@ -57,7 +58,8 @@ const render: Render<Traits> = ({ model, el }) => {
       if (!slow) flush();
       else timer ??= setTimeout(flush, THROTTLE_MS);
     },
-    cancel: () => send({ type: "cancel" }),
+    cancel: (what) => send(what ? { type: "cancel", what } : { type: "cancel" }),
+    ask: ({ what, ...request }) => send({ type: "ask", what, request }),
   });
 
   const handlers: Record<string, () => void> = {
@@ -73,10 +75,13 @@ const render: Render<Traits> = ({ model, el }) => {
       view.setShared({ [key]: model.get(key) });
     };
   }
+  const setAnswers = () => view.setAnswers(answers((name) => model.get(name)));
+  for (const key of ANSWERS) handlers[`change:${key}`] = setAnswers;
   for (const [name, handler] of Object.entries(handlers)) model.on(name as never, handler);
   view.setHeight(model.get("height"));
   view.setShared(shared(model));
   view.setStatus(model.get("status"));
+  setAnswers();
   view.setData(model.get("data"));
   return () => {
     for (const [name, handler] of Object.entries(handlers)) model.off(name as never, handler);

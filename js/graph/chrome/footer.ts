@@ -10,6 +10,13 @@ export class Footer {
   private readonly error = h("span");
   private readonly facts = h("span", { class: "iw-legendfacts" });
 
+  private readonly proposed = h(
+    "span",
+    { class: "iw-legenditem", title: "A suggested group", attrs: { hidden: true } },
+    mark("proposed"),
+    "proposed",
+  );
+
   constructor(private readonly store: Store) {
     const item = (shape: Parameters<typeof mark>[0], text: string | HTMLElement, title: string) =>
       h("span", { class: "iw-legenditem", title }, mark(shape), text);
@@ -29,10 +36,12 @@ export class Footer {
         "A link's width is the square root of its share in the target's input",
       ),
       item("areas", "influence", "A node's area is its influence on the output"),
+      this.proposed,
       this.facts,
     );
     store.subscribe((changed) => {
       if (changed.has("graph")) this.show();
+      if (changed.has("preview")) this.proposed.hidden = store.state.preview.length === 0;
     });
     this.show();
   }

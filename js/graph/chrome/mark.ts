@@ -8,6 +8,7 @@ type Shape =
   | "raises"
   | "lowers"
   | "selected"
+  | "proposed"
   | "pinned"
   | "widths"
   | "areas";
@@ -21,6 +22,7 @@ const SHAPES: Record<Shape, readonly [tag: string, attributes: Record<string, st
   raises: [["path", { d: "M1,5h20", class: "iw-m-raises" }]],
   lowers: [["path", { d: "M1,5h20", class: "iw-m-lowers" }]],
   selected: [["circle", { cx: "6", cy: "5", r: "4", class: "iw-m-selected" }]],
+  proposed: [["circle", { cx: "6", cy: "5", r: "4", class: "iw-m-proposed" }]],
   pinned: [["rect", { x: "1", y: "1", width: "17", height: "8", rx: "4", class: "iw-m-pinned" }]],
   widths: [
     ["path", { d: "M1,2h16", class: "iw-m-thin" }],

@@ -100,6 +100,17 @@ function drawFound(surface: Surface, frame: Frame): void {
   surface.circles(rings, { stroke: { color: theme.ink, width: 1.2 } });
 }
 
+/** A dotted ring in ink: what a proposal would group. */
+export function drawOutline(surface: Surface, frame: Frame, nodes: Iterable<number>): void {
+  const { layout, theme, dx, dy } = frame;
+  const rings: number[] = [];
+  for (const i of nodes) {
+    rings.push(layout.x[i] + dx, layout.y[i] + dy, layout.r[i] + 4.2);
+  }
+  const stroke = { color: theme.ink, width: 1.4, dash: [2, 2.2] };
+  if (rings.length > 0) surface.circles(rings, { stroke });
+}
+
 /** The magenta ring: what is selected; thinner while only looked at. */
 export function drawRing(surface: Surface, frame: Frame, i: number, width: number): void {
   const { layout, theme, dx, dy } = frame;

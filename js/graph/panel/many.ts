@@ -37,9 +37,11 @@ export function groupView(
       pinButton(panel, group.nodes),
       toggles(panel),
     ),
-    h("h4", {}, "members"),
-    members(panel, graph, group.nodes, 5),
-    ...passages(panel, graph, group.nodes),
+    ...panel.acting.selection(group.nodes, () => [
+      h("h4", {}, "members"),
+      members(panel, graph, group.nodes, 5),
+      ...passages(panel, graph, group.nodes),
+    ]),
   ];
 }
 
@@ -64,9 +66,11 @@ export function severalView(panel: Panel, nodes: readonly number[]): Child[] {
       button("clear", () => panel.actions.select([])),
       toggles(panel),
     ),
-    h("h4", {}, "selected"),
-    members(panel, graph, nodes, 8),
-    ...passages(panel, graph, nodes),
+    ...panel.acting.selection(nodes, () => [
+      h("h4", {}, "selected"),
+      members(panel, graph, nodes, 8),
+      ...passages(panel, graph, nodes),
+    ]),
   ];
 }
 

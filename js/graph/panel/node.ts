@@ -42,8 +42,7 @@ export function nodeView(panel: Panel, i: number): Child[] {
       ),
       toggles(panel),
     ),
-    ...reads(panel, graph, i),
-    ...writes(panel, graph, i),
+    ...panel.acting.selection([i], () => [...reads(panel, graph, i), ...writes(panel, graph, i)]),
   ];
 }
 
@@ -135,7 +134,8 @@ export function heading(title: string, what: string): HTMLElement {
 
 /** How the lists are arranged and measured: at the right end of the buttons. */
 export function toggles(panel: Panel): HTMLElement {
-  const { measure, grouping } = panel.store.state;
+  const { measure, grouping, tool } = panel.store.state;
+  if (tool !== "links") return h("span");
   const next = { none: "token", token: "layer", layer: "none" } as const;
   const name = { none: "one by one", token: "by token", layer: "by layer" };
   return h(

@@ -19,13 +19,19 @@ export function overviewView(panel: Panel): Child[] {
     .filter((i) => store.kept.mask[i] && graph.at.kind[i] === FEATURE)
     .slice(0, 40);
   return [
-    h("p", { class: "iw-note iw-lead" }, "Click a node to see what it reads from and writes to."),
-    ...groups(panel, graph),
-    h("h4", {}, `strongest ${graph.header.unit}s `, h("small", {}, "influence")),
-    strongest.length > 0
-      ? influenceList(panel, graph, "strongest", strongest, 12)
-      : note(`No ${graph.header.unit} is kept: move the keep slider to the right.`),
-    ...scores(graph),
+    ...panel.acting.overall(() => [
+      h(
+        "p",
+        { class: "iw-note" },
+        "Click a node to see what it reads from and writes to, and to check it against the model.",
+      ),
+      ...groups(panel, graph),
+      h("h4", {}, `strongest ${graph.header.unit}s `, h("small", {}, "influence")),
+      strongest.length > 0
+        ? influenceList(panel, graph, "strongest", strongest, 12)
+        : note(`No ${graph.header.unit} is kept: move the keep slider to the right.`),
+      ...scores(graph),
+    ]),
   ];
 }
 

@@ -1,6 +1,7 @@
 /** The side panel: rebuilt when what it shows has changed, not when the pointer moves. */
 import { append, h } from "../../shared/dom";
 import type { Actions } from "../actions";
+import { Acting, type Model } from "../check/acting";
 import type { Key, Store } from "../store";
 import { groupView, severalView } from "./many";
 import type { NameField } from "./name";
@@ -16,6 +17,8 @@ const SHOWN: readonly Key[] = [
   "measure",
   "grouping",
   "query",
+  "tool",
+  "wide",
 ];
 
 export class Panel {
@@ -23,6 +26,8 @@ export class Panel {
   /** How far lists are unfolded, by what they list. */
   readonly unfolded = new Map<string, number>();
   name: NameField | null = null;
+  /** What asks the model, under the head of the panel. */
+  readonly acting: Acting;
   private showing = "";
   private later: ReturnType<typeof setTimeout> | undefined;
 
@@ -30,7 +35,9 @@ export class Panel {
     readonly store: Store,
     readonly actions: Actions,
     signal: AbortSignal,
+    model: Model = { ask: () => false, cancel: () => false },
   ) {
+    this.acting = new Acting({ store, actions, model });
     actions.startRename = () => this.name?.open();
     store.subscribe((changed) => {
       if (SHOWN.some((key) => changed.has(key))) this.render();
@@ -45,11 +52,11 @@ export class Panel {
 
   render(): void {
     // Links that arrive while someone types a name must not take the field away.
-    if (this.name?.editing) return;
+    if (this.name?.editing || this.acting.typing) return;
     this.name = null;
     const { store } = this;
     const group = store.openGroup;
-    const key = `${store.selected.join(" ")}/${group?.at ?? ""}/${store.state.query}`;
+    const key = `${store.selected.join(" ")}/${group?.at ?? ""}/${store.state.query}/${store.state.tool}/${store.state.wide}`;
     const same = key === this.showing;
     this.showing = key;
 

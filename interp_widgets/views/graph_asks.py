@@ -1,0 +1,105 @@
+"""What a graph's view asks of the model: the traits for the answers, and the checks of a question.
+
+A question comes as a message `{"type": "ask", "what": …, "request": {…}}`, its answer goes into the
+trait of that name as `{"state", "progress", "message", "asked", "result"}`, so that every display of
+the view shows it. Who answers is `graph_check.py`; a view without it says in `unable` why nothing
+can be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import traitlets as t
+
+#: What can be asked for and has a trait for its answer; "send" has none.
+QUESTIONS = ("check", "many", "swap", "proposals")
+FACTORS = (0, -1, 2)
+MOST_NODES = 500
+LONGEST_PROMPT = 20_000
+
+NO_MODEL = "There is no model behind this view."
+
+Request = dict[str, Any]
+
+
+class Asks(t.HasTraits):
+    """The part of `GraphView` that asks; see the top of this file."""
+
+    check = t.Dict().tag(sync=True)
+    many = t.Dict().tag(sync=True)
+    swap = t.Dict().tag(sync=True)
+    proposals = t.Dict().tag(sync=True)
+    unable = t.Unicode(NO_MODEL).tag(sync=True)
+    neighbours = t.List(t.Dict()).tag(sync=True)
+
+    #: Called with what is asked for and the request; the owner of the graph sets it.
+    on_ask: Callable[[str, Request], object] | None = None
+    #: Called with what is no longer wanted.
+    on_stop: Callable[[str], object] | None = None
+
+    def take_ask(self, content: dict[str, Any], known: Collection[str] | None) -> bool:
+        """Passes on a well-formed question, or the wish to stop; False for any other message."""
+        kind, what = content.get("type"), content.get("what")
+        if not isinstance(what, str):
+            return False
+        if kind == "cancel" and what in QUESTIONS:
+            if self.on_stop is not None:
+                self.on_stop(what)
+            return True
+        if kind != "ask":
+            return False
+        request = clean_request(what, content.get("request"), known, len(self.neighbours))
+        if request is not None and self.on_ask is not None and not self.unable:
+            self.on_ask(what, request)
+        return True
+
+    def kept_answers(self) -> dict[str, dict[str, Any]]:
+        """The answers as a page without a kernel shows them: it cannot go on computing."""
+        kept = {name: dict(getattr(self, name)) for name in QUESTIONS}
+        for answer in kept.values():
+            if answer.get("state") == "computing":
+                answer |= {"state": "cancelled", "message": "Saved before this was complete."}
+        return kept
+
+
+def clean_request(
+    what: str, request: Any, known: Collection[str] | None, neighbours: int
+) -> Request | None:
+    """The fields a question needs, or None: it comes from a page, and may be anything."""
+    if not isinstance(request, dict):
+        return None
+    clean: Request = {}
+    if what in ("check", "swap", "send"):
+        ids = request.get("ids")
+        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+            return None
+        clean["ids"] = [item for item in dict.fromkeys(ids) if known is None or item in known]
+        if not clean["ids"]:
+            return None
+    if what in ("check", "many"):
+        factor = request.get("factor")
+        if isinstance(factor, bool) or factor not in FACTORS:
+            return None
+        clean["factor"] = int(factor)
+    if what == "many":
+        nodes = request.get("nodes")
+        if isinstance(nodes, bool) or not isinstance(nodes, int) or not 3 <= nodes <= MOST_NODES:
+            return None
+        clean["nodes"] = nodes
+    elif what == "swap":
+        prompt, label = request.get("prompt"), request.get("label")
+        if not isinstance(prompt, str) or not isinstance(label, str):
+            return None
+        if not 0 < len(prompt) <= LONGEST_PROMPT or not 0 < len(label) <= LONGEST_PROMPT:
+            return None
+        clean |= {"prompt": prompt, "label": label}
+    elif what == "send":
+        to = request.get("to")
+        if isinstance(to, bool) or not isinstance(to, int) or not 0 <= to < neighbours:
+            return None
+        clean["to"] = to
+    elif what not in QUESTIONS:
+        return None
+    return clean

@@ -1,0 +1,163 @@
+/**
+ * The part of the panel that asks the model: whether a node or group does what the graph says,
+ * whether many do, what a swap does, and which nodes belong together.
+ *
+ * Parts redraw themselves when an answer comes in, so that a field keeps what is typed into it.
+ */
+import { button, type Child, h } from "../../shared/dom";
+import type { Actions } from "../actions";
+import { FEATURE } from "../graph";
+import type { Store } from "../store";
+import { CheckPart } from "./check";
+import { ManyPart } from "./many";
+import { ProposalsPart } from "./proposals";
+import type { Answers, Ask, Tool, Wide } from "./state";
+import { SwapPart } from "./swap";
+
+export interface Model {
+  /** False where nobody can hear it. */
+  ask(ask: Ask): boolean;
+  cancel(what: keyof Answers): boolean;
+}
+
+/** What every part works with. */
+export interface Context {
+  readonly store: Store;
+  readonly actions: Actions;
+  readonly model: Model;
+}
+
+/** A part of the panel that follows the answers by itself. */
+export interface Part {
+  readonly el: HTMLElement;
+  update(): void;
+}
+
+const TABS: readonly [Tool, string, string][] = [
+  ["links", "links", "What it reads from and writes to"],
+  [
+    "check",
+    "check against the model",
+    "Change it in the model, and see whether that does what the graph says",
+  ],
+  ["swap", "swap", "Put what another prompt has in its place"],
+];
+
+const WIDE_TABS: readonly [Wide, string, string][] = [
+  ["strongest", "strongest", "The nodes with the most influence"],
+  ["many", "check many", "Does the graph predict what the model does, over many nodes?"],
+  ["groups", "suggest groups", "Nodes of like effect and role, as groups to accept or reject"],
+];
+
+export class Acting {
+  private readonly check: CheckPart;
+  private readonly many: ManyPart;
+  private readonly swap: SwapPart;
+  private readonly proposals: ProposalsPart;
+  private shown: Part | null = null;
+
+  constructor(private readonly context: Context) {
+    this.check = new CheckPart(context);
+    this.many = new ManyPart(context);
+    this.swap = new SwapPart(context);
+    this.proposals = new ProposalsPart(context);
+    context.store.subscribe((changed) => {
+      if (changed.has("answers")) this.check.remember();
+      const drawn = ["answers", "rejected", "offline", "status"] as const;
+      if (drawn.some((key) => changed.has(key))) this.shown?.update();
+      const looked = ["selected", "wide", "answers", "groups", "rejected"] as const;
+      if (looked.some((key) => changed.has(key))) this.outline();
+    });
+  }
+
+  /** Proposed groups are outlined while their list is open. */
+  private outline(): void {
+    const { store } = this.context;
+    const shown = store.state.wide === "groups" && store.state.selected.length === 0;
+    store.set({ preview: shown ? this.proposals.outlined : [] });
+  }
+
+  /** Someone is typing in here: the panel must not be built anew. */
+  get typing(): boolean {
+    return this.swap.typing || this.proposals.typing;
+  }
+
+  /** Under the head of a node or of several: their links, or what the model says. */
+  selection(nodes: readonly number[], links: () => readonly Child[]): Child[] {
+    const { store } = this.context;
+    const { graph, tool } = store.state;
+    this.shown = null;
+    if (!graph) return [];
+    const tabs = this.tabs(TABS, tool, (next) => {
+      store.set({ tool: next });
+      if (next === "check") this.check.start();
+    });
+    if (tool === "links") return [tabs, ...links()];
+    const units = nodes.filter((i) => graph.at.kind[i] === FEATURE);
+    if (units.length === 0) {
+      return [
+        tabs,
+        h("p", { class: "iw-note" }, `Only ${graph.header.unit}s can be changed: select one.`),
+      ];
+    }
+    const part = tool === "check" ? this.check : this.swap;
+    part.nodes = units;
+    return [tabs, this.show(part), tool === "check" && this.neighbours(units)];
+  }
+
+  /** The panel while nothing is selected. */
+  overall(strongest: () => readonly Child[]): Child[] {
+    const { store } = this.context;
+    const { wide } = store.state;
+    this.shown = null;
+    const tabs = this.tabs(WIDE_TABS, wide, (next) => store.set({ wide: next }));
+    if (wide === "strongest") return [tabs, ...strongest()];
+    return [tabs, this.show(wide === "many" ? this.many : this.proposals)];
+  }
+
+  private show(part: Part): HTMLElement {
+    this.shown = part;
+    part.update();
+    return part.el;
+  }
+
+  private tabs<T extends string>(
+    all: readonly [T, string, string][],
+    open: T,
+    go: (tab: T) => void,
+  ): HTMLElement {
+    return h(
+      "div",
+      { class: "iw-tabs", attrs: { role: "group", "aria-label": "Panel" } },
+      ...all.map(([tab, text, title]) =>
+        button(text, () => go(tab), {
+          class: tab === open ? "iw-tab iw-open" : "iw-tab",
+          title,
+          attrs: { "aria-pressed": tab === open ? "true" : "false", "data-tab": tab },
+        }),
+      ),
+    );
+  }
+
+  /** Buttons that send the selection to linked views. */
+  private neighbours(nodes: readonly number[]): Child {
+    const { store, model, actions } = this.context;
+    const { graph, answers } = store.state;
+    if (!graph || answers.neighbours.length === 0) return null;
+    const ids = nodes.map((i) => graph.ids[i]);
+    return h(
+      "div",
+      { class: "iw-buttons iw-neighbours" },
+      ...answers.neighbours.map((neighbour, to) =>
+        button(
+          neighbour.verb,
+          () => {
+            const heard = model.ask({ what: "send", to, ids });
+            actions.say(heard ? `Sent to ${neighbour.name}.` : "No kernel: run the cell again.");
+          },
+          { class: "iw-strong", title: `Sends what is selected to the ${neighbour.name}` },
+        ),
+      ),
+    );
+  }
+}
