@@ -6,10 +6,7 @@ The loop is our own, around transformers' KV cache, with one trace per token (ru
     the model's lock is free between tokens and other runs may come in between,
     it stops within one token of being cancelled.
 
-Tokens are drawn by the Gumbel-max rule: argmax of (logits / temperature + noise), the noise drawn
-once per token from the seed and the same for every row. Rows with the same logits therefore take
-the same token, so a variant of strength 0 repeats the base text, and variants with similar logits
-mostly agree: what differs is due to the intervention and not to chance.
+The last token of a text is never run through the model, so nothing can be written there.
 
 With `read_across`, each variant has a twin in the batch: the model without interventions, reading
 the variant's tokens. It gives log-probabilities and favourites "before", on the same prefix.
@@ -17,94 +14,88 @@ the variant's tokens. It gives log-probabilities and favourites "before", on the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from ..jobs import Cancelled
-from .errors import PromptError
+from .errors import InterventionError, PromptError
+from .interventions import At, Intervention, What, interventions_of
 from .places import Place
 from .running import Edit, advance
+from .sampling import Chooser, Sampling, Step
 
 if TYPE_CHECKING:
     from .model import Model, Prompt
 
-Done = Literal["end", "stop", "length", "context"]
+
+def generate(
+    model: Model,
+    prompt: Prompt,
+    rows: Sequence[What],
+    sampling: Sampling,
+    *,
+    read_across: bool = False,
+    cancelled: Callable[[], object] | None = None,
+) -> Iterator[Step]:
+    """What `Model.generate` does; checked at once, run as the iterator is."""
+    if isinstance(rows, Intervention) or not isinstance(rows, Sequence) or not rows:
+        raise PromptError(
+            "rows is a list with one entry per variant, each a list of interventions: [[]] is the "
+            "model as it is, [[], [x]] that and the model with x."
+        )
+    from .intervening import compile as compile_plan
+
+    ids = model.tokenize(prompt)
+    variants = [interventions_of(row) if row else () for row in rows]
+    longest = len(ids) + sampling.max_new_tokens - 1
+    limit = getattr(model.config, "max_position_embeddings", None)
+    check_reached(variants, len(ids), [min(longest, limit or longest)] * len(variants))
+    twins: dict[int, int] = {}
+    batch: list[tuple[Intervention, ...]] = list(variants)
+    for row, variant in enumerate(variants if read_across else ()):
+        twins[row] = row  # a row without interventions is its own twin
+        if variant:
+            twins[row] = len(batch)
+            batch.append(())
+    plan = compile_plan(model, batch, len(ids))
+    return _checked(stream(model, ids, plan, len(rows), twins, sampling, cancelled), variants, ids)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A token that could come next, and its log-probability (temperature 1, nats)."""
-
-    token: int
-    text: str
-    logprob: float
-
-
-@dataclass(frozen=True)
-class Step:
-    """One more token of every row that is not finished. All tuples are [row].
-
-    Attributes:
-        index: which new token this is, from 0.
-        position: where it stands, counted from the prompt's first token.
-        tokens: ids; None in a row that had finished before.
-        texts: what it adds to the text. Empty for the token that ends a text, for a finished row,
-            and while a character is spread over tokens: the last of these brings all of it.
-        logprob: of the token under the row's own model, at temperature 1, in nats; None in a
-            finished row.
-        top: the most likely next tokens under the row's own model, best first.
-        base_logprob, base_top: the same without interventions, on the same prefix; with
-            `read_across` only, else None.
-        kl: KL(row's own model || without interventions) of the next token, in nats; likewise.
-        done: why a row has finished: "end" (the model ended the text), "stop" (a stop string is
-            in it), "length" (as many tokens as asked for), "context" (no room in the model); None
-            while it goes on.
-    """
-
-    index: int
-    position: int
-    tokens: tuple[int | None, ...]
-    texts: tuple[str, ...]
-    logprob: tuple[float | None, ...]
-    top: tuple[tuple[Candidate, ...], ...]
-    done: tuple[Done | None, ...]
-    base_logprob: tuple[float | None, ...] | None = None
-    base_top: tuple[tuple[Candidate, ...], ...] | None = None
-    kl: tuple[float | None, ...] | None = None
+def _checked(
+    steps: Iterator[Step], variants: Sequence[Sequence[Intervention]], prompt: Tensor
+) -> Iterator[Step]:
+    """The steps; behind the last one, raises if a row ended before an intervention's position."""
+    ran = [0] * len(variants)
+    for step in steps:
+        for row, token in enumerate(step.tokens):
+            if token is not None:
+                ran[row] = step.position  # this token itself is run only if another one follows
+        yield step
+    check_reached(variants, len(prompt), ran)
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are chosen and when to stop; `Model.generate` describes them.
-
-    Raises PromptError for values that make no sense.
-    """
-
-    max_new_tokens: int = 40
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    stop: tuple[str, ...] = ()
-    top: int = 5
-
-    def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise PromptError(f"max_new_tokens is {self.max_new_tokens}: ask for at least 1 token.")
-        if not 0 <= self.temperature < float("inf"):
-            raise PromptError(
-                f"The temperature is {self.temperature}: give 0 (always the favourite) or more."
-            )
-        if not 0 < self.top_p <= 1:
-            raise PromptError(f"top_p is {self.top_p}: give a share above 0, at most 1.")
-        if "" in self.stop:
-            raise PromptError("A stop string is empty, and would stop every text at once.")
-        if self.top < 0:
-            raise PromptError(f"top is {self.top}: give how many next tokens to list, 0 for none.")
+def check_reached(
+    variants: Sequence[Sequence[Intervention]], prompt_length: int, ran: Sequence[int]
+) -> None:
+    """Raises InterventionError for one at positions that row `i` of ran[i] positions does not have."""
+    for row, (variant, stop) in enumerate(zip(variants, ran, strict=True)):
+        for intervention in variant:
+            positions = intervention.positions
+            reached = len(positions.below(stop, prompt_length))
+            wanted = 1
+            if isinstance(positions, At):  # all of them
+                wanted = len(positions.below(sys.maxsize, prompt_length))
+            if reached < wanted:
+                raise InterventionError(
+                    f"Variant {row}: “{intervention}” has nothing to act on, because the model "
+                    f"reads only positions 0 to {stop - 1} ({prompt_length} of the prompt; the "
+                    f"last token of a text is never read)."
+                )
 
 
 class Plan(Protocol):
@@ -156,198 +147,3 @@ def _forward(model: Model, ids: Tensor, cache: Any, plan: Plan, start: int) -> T
     with model.lock, torch.no_grad():
         logits = advance(model._traced, model.hf, model.anatomy, ids, cache, read, write)
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).cpu()
-
-
-class Chooser:
-    """From logits to tokens, texts and the reasons to stop, for all rows of one generation."""
-
-    def __init__(self, model: Model, prompt: Tensor, n_rows: int, sampling: Sampling) -> None:
-        self.model, self.sampling = model, sampling
-        self.n_prompt = len(prompt)
-        self.texts = [Text(model.tokenizer, prompt.tolist()) for _ in range(n_rows)]
-        self.done: list[Done | None] = [None] * n_rows
-        self.ends = end_tokens(model)
-        self.limit = getattr(model.config, "max_position_embeddings", None)
-        self.random = torch.Generator().manual_seed(sampling.seed)
-        self.index = 0
-
-    def next(self, logits: Tensor, twins: Mapping[int, int]) -> Step:
-        """The next step, from logits [batch, vocab] of the rows and their twins."""
-        going = [row for row, reason in enumerate(self.done) if reason is None]
-        log_p = logits.log_softmax(-1)
-        chosen = draw(logits[: len(self.done)], self.sampling, self.random).tolist()
-        texts = [""] * len(self.done)
-        for row in going:
-            texts[row] = self._add(row, chosen[row])
-        step = Step(
-            index=self.index,
-            position=self.n_prompt + self.index,
-            tokens=tuple(t if row in going else None for row, t in enumerate(chosen)),
-            texts=tuple(texts),
-            logprob=self._at(chosen, going, lambda row: log_p[row]),
-            top=self._top(going, lambda row: log_p[row]),
-            done=tuple(self.done),
-            **self._before(log_p, chosen, going, twins),
-        )
-        self.index += 1
-        return step
-
-    def following(self, batch: int, twins: Mapping[int, int]) -> Tensor:
-        """What every row of the batch reads next, [batch, 1]; a finished row repeats its last."""
-        ids = torch.zeros(batch, 1, dtype=torch.int64)
-        for row, text in enumerate(self.texts):
-            ids[row] = ids[twins.get(row, row)] = text.ids[-1]
-        return ids
-
-    def _add(self, row: int, token: int) -> str:
-        text, sampling = self.texts[row], self.sampling
-        if token in self.ends:
-            self.done[row] = "end"
-            return text.end(token)
-        piece = text.add(token)
-        if any(s in text.last(len(s) - 1 + len(piece)) for s in sampling.stop):
-            self.done[row] = "stop"
-        elif self.index + 1 == sampling.max_new_tokens:
-            self.done[row] = "length"
-        elif self.limit is not None and self.n_prompt + self.index + 1 >= self.limit:
-            self.done[row] = "context"
-        return piece + text.rest() if self.done[row] else piece
-
-    def _before(
-        self, log_p: Tensor, chosen: list[int], going: list[int], twins: Mapping[int, int]
-    ) -> dict[str, Any]:
-        if not twins:
-            return {}
-
-        def before(row: int) -> Tensor:
-            return log_p[twins[row]]
-
-        kl: list[float | None] = [None] * len(self.done)
-        for row in going:
-            p, q = log_p[row], before(row)
-            # A token that both rule out (probability 0) differs by nothing.
-            kl[row] = float((p.exp() * (p - q)).nan_to_num(0.0).sum())
-        return {
-            "base_logprob": self._at(chosen, going, before),
-            "base_top": self._top(going, before),
-            "kl": tuple(kl),
-        }
-
-    def _at(
-        self, chosen: list[int], going: list[int], log_p: Callable[[int], Tensor]
-    ) -> tuple[float | None, ...]:
-        return tuple(
-            float(log_p(row)[token]) if row in going else None for row, token in enumerate(chosen)
-        )
-
-    def _top(
-        self, going: list[int], log_p: Callable[[int], Tensor]
-    ) -> tuple[tuple[Candidate, ...], ...]:
-        found: list[tuple[Candidate, ...]] = [()] * len(self.done)
-        for row in going if self.sampling.top else ():
-            best = log_p(row).topk(min(self.sampling.top, log_p(row).shape[-1]))
-            found[row] = tuple(
-                Candidate(token, self.model.token_text(token), value)
-                for token, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-            )
-        return tuple(found)
-
-
-def draw(logits: Tensor, sampling: Sampling, random: torch.Generator) -> Tensor:
-    """The next token of every row, [row] from logits [row, vocab]; one noise for all rows."""
-    if sampling.temperature == 0:
-        return logits.argmax(-1)
-    scores = logits / sampling.temperature
-    if sampling.top_p < 1:
-        p, order = scores.softmax(-1).sort(-1, descending=True)
-        # A token stays if those before it do not fill the share yet.
-        beyond = p.cumsum(-1) - p >= sampling.top_p
-        scores = scores.scatter(-1, order, scores.gather(-1, order).masked_fill(beyond, -torch.inf))
-    noise = torch.empty(logits.shape[-1], dtype=logits.dtype).exponential_(generator=random)
-    return (scores - noise.log()).argmax(-1)
-
-
-def end_tokens(model: Model) -> set[int]:
-    """The tokens that end a text: the model's own list, else the tokenizer's."""
-    settings = getattr(model.hf, "generation_config", None)
-    ends = getattr(settings, "eos_token_id", None)
-    if ends is None:
-        ends = model.tokenizer.eos_token_id
-    return set() if ends is None else {int(i) for i in torch.as_tensor(ends).reshape(-1)}
-
-
-class Text:
-    """Text that grows token by token; characters may be spread over several tokens.
-
-    New text is what decoding some earlier tokens with the new ones gives beyond the earlier ones
-    alone: many tokenizers write a word's space only behind another word.
-    """
-
-    BEFORE = 4
-
-    def __init__(self, tokenizer: Any, prompt: list[int]) -> None:
-        self.tokenizer, self.ids = tokenizer, list(prompt)
-        self.text = ""
-        self._shown = len(prompt)
-
-    def add(self, token: int) -> str:
-        """What this token adds; "" while it holds only part of a character."""
-        self.ids.append(token)
-        piece = self._piece()
-        if piece.endswith("\ufffd"):
-            return ""
-        return self._show(piece)
-
-    def end(self, token: int) -> str:
-        """The token that ends the text, of which nothing is shown; returns what was held back."""
-        piece = self.rest()
-        self.ids.append(token)
-        return piece
-
-    def rest(self) -> str:
-        """What was held back, as it is."""
-        return self._show(self._piece())
-
-    def last(self, n: int) -> str:
-        """The last n characters."""
-        return self.text[max(0, len(self.text) - n) :]
-
-    def _piece(self) -> str:
-        if self._shown == len(self.ids):
-            return ""
-        first = max(0, self._shown - self.BEFORE)
-        return self._decode(first, len(self.ids))[len(self._decode(first, self._shown)) :]
-
-    def _show(self, piece: str) -> str:
-        self._shown = len(self.ids)
-        self.text += piece
-        return piece
-
-    def _decode(self, first: int, stop: int) -> str:
-        ids = self.ids[first:stop]
-        return str(self.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
-
-
-def chat_prompt(model: Model, messages: str | Sequence[Mapping[str, str]]) -> Tensor:
-    """Token ids [position] of a conversation in the model's own chat format, up to the point
-    where its answer begins; to be used wherever a prompt is.
-
-    Args:
-        messages: what the user says, or a list of {"role": "system", "content": "..."} and so on.
-
-    Raises PromptError if the tokenizer has no chat template, or its template refuses the messages.
-    """
-    tokenizer = model.tokenizer
-    if not getattr(tokenizer, "chat_template", None):
-        raise PromptError(
-            f"The tokenizer of {model.name} has no chat template: it is not a chat model. Give the "
-            f"prompt as plain text."
-        )
-    said = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
-    try:
-        text = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
-    except Exception as error:  # a template is a program of the model's makers
-        raise PromptError(
-            f"The chat template of {model.name} does not take these messages: {error}"
-        ) from error
-    return model.tokenize(tokenizer(text, add_special_tokens=False)["input_ids"])
