@@ -16,6 +16,7 @@ from interp_widgets.dictionaries.dictionary import (
 )
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.formats import FORMATS, Loaded, load, save
+from interp_widgets.dictionaries.intervening import BoundFeatures
 from interp_widgets.dictionaries.layers import Layer
 from interp_widgets.dictionaries.rows import Rows
 from interp_widgets.dictionaries.transcoder import Transcoders
@@ -24,6 +25,7 @@ __all__ = [
     "FORMATS",
     "Activation",
     "ActiveFeatures",
+    "BoundFeatures",
     "CrossLayerTranscoder",
     "Dictionary",
     "DictionaryError",

@@ -1,7 +1,9 @@
 """Seeing inside a language model. The only room that knows nnsight."""
 
-from .errors import ModelError, PromptError
+from .errors import InterventionError, ModelError, PromptError
 from .frozen import FrozenAttention, FrozenModel
+from .intervening import Outcome
+from .interventions import Intervention, Target, Vector
 from .model import Model, load
 from .places import SITES, Place, Site
 from .recording import Neurons, Recording
@@ -12,13 +14,18 @@ __all__ = [
     "Edit",
     "FrozenAttention",
     "FrozenModel",
+    "Intervention",
+    "InterventionError",
     "Model",
     "ModelError",
     "Neurons",
+    "Outcome",
     "Place",
     "PromptError",
     "Recording",
     "Run",
     "Site",
+    "Target",
+    "Vector",
     "load",
 ]

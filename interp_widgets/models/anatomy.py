@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +68,8 @@ class Anatomy:
     mlp_norm: str
     up: str
     down: str
+    qkv: tuple[str, str, str]  # the projections to queries, keys, values; one module if fused
+    fused: Literal["columns", "heads"] | None = None  # how one module's output holds the three
     gate: str | None = None
     attn_post_norm: str | None = None  # Gemma 2 and 3 normalise what a sublayer writes, too
     mlp_post_norm: str | None = None
@@ -113,6 +115,7 @@ def _llama_like(family: str, **changes: Any) -> Anatomy:
         up="mlp.up_proj",
         gate="mlp.gate_proj",
         down="mlp.down_proj",
+        qkv=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
         attention_weights=_separate,
     )
     return Anatomy(**{**row, **changes})
@@ -148,6 +151,8 @@ FAMILIES: dict[str, Anatomy] = {
             mlp_norm="ln_2",
             up="mlp.c_fc",
             down="mlp.c_proj",
+            qkv=("attn.c_attn",) * 3,
+            fused="columns",
             attention_weights=_gpt2,
         ),
         Anatomy(
@@ -163,6 +168,8 @@ FAMILIES: dict[str, Anatomy] = {
             mlp_norm="post_attention_layernorm",
             up="mlp.dense_h_to_4h",
             down="mlp.dense_4h_to_h",
+            qkv=("attention.query_key_value",) * 3,
+            fused="heads",
             parallel=lambda config: config.use_parallel_residual,
             attention_weights=_neox,
         ),
@@ -196,6 +203,7 @@ def anatomy_of(hf: nn.Module) -> Anatomy:
     if hasattr(hf, "embed_out"):  # GPT-NeoX's name for lm_head before transformers 5.14
         row = replace(row, unembed="embed_out")
     block = [row.attn, row.attn_write, row.attn_norm, row.mlp, row.mlp_norm, row.up, row.down]
+    block += row.qkv
     block += [p for p in (row.gate, row.attn_post_norm, row.mlp_post_norm) if p]
     top = [row.embed, row.layers, row.final_norm, row.unembed]
     for owner, paths in ((hf, top), (None, block)):
@@ -229,6 +237,19 @@ def mlp_weights(block: nn.Module, row: Anatomy) -> MlpWeights:
     assert up is not None
     assert down is not None
     return MlpWeights(up, b_up, gate, b_gate, down, b_down)
+
+
+def fused_part(projected: Tensor, index: int, row: Anatomy, heads: int) -> Tensor:
+    """Queries (0), keys (1) or values (2) in what the projections gave: a view of it.
+
+    Separate projections: [.., n], as it is. One for all three: [.., d] where the columns of each
+    stand together (GPT-2), [.., head, d_head] where those of each head do (GPT-NeoX).
+    """
+    if row.fused is None:
+        return projected
+    if row.fused == "columns":
+        return projected.unflatten(-1, (3, -1))[..., index, :]
+    return projected.unflatten(-1, (heads, 3, -1))[..., index, :]
 
 
 def norm_parameters(norm: Any, row: Anatomy) -> tuple[Tensor, Tensor | None, float, bool]:

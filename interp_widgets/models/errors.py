@@ -7,3 +7,7 @@ class ModelError(ValueError):
 
 class PromptError(ValueError):
     """A prompt or a target that this model cannot be run on."""
+
+
+class InterventionError(ValueError):
+    """An intervention that cannot be made, or that would touch nothing."""

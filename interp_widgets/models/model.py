@@ -8,7 +8,7 @@ while a cell executes, so every run takes `model.lock`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from .anatomy import Anatomy, anatomy_of, dtype_for_analysis, part
 from .cache import Progress, without_bars
 from .errors import ModelError, PromptError
+from .generation import generate
+from .intervening import Attention, Layers, Outcome, run_each
 from .places import Place
 from .recording import Neurons, Recording
 from .running import (
@@ -30,6 +32,8 @@ from .running import (
     read_one_prompt,
     visit,
 )
+from .sampling import Sampling, Step
+from .targets import What, interventions_of
 
 Prompt = str | Sequence[int] | Tensor
 
@@ -187,7 +191,7 @@ class Model:
         mask: Tensor | None = None,
         read: Iterable[Place] = (),
         write: Mapping[Place, Edit] | None = None,
-        logits: bool = True,
+        logits: bool | Sequence[int] = True,
     ) -> Run:
         """Run a batch of prompts; read and replace vectors on the way.
 
@@ -199,7 +203,8 @@ class Model:
             write: per place, a function of the value there [batch, position, d] and of what was
                 read so far (earlier places, and this one); what it returns takes the value's
                 place. It must not change its arguments.
-            logits: False stops behind the last place and gives no logits.
+            logits: False stops behind the last place and gives no logits; a list of positions
+                computes only those, in that order.
 
         Returns: logits and what was read, in the model's dtype on the model's device.
 
@@ -208,10 +213,119 @@ class Model:
         """
         read, write = frozenset(read), dict(write or {})
         check_ids(ids, mask, self.config, self.name)
-        check_places([*read, *write], self.n_layers, self.name)
+        check_places(read, write, self.n_layers, self.name)
         with self.lock, torch.no_grad():
             ids = ids.to(self.device)
-            return visit(self._traced, self.hf, self.anatomy, ids, read, write, logits)
+            keep = logits if isinstance(logits, bool) else torch.tensor(logits, device=ids.device)
+            return visit(self._traced, self.hf, self.anatomy, ids, read, write, keep)
+
+    def generate(
+        self,
+        prompt: Prompt,
+        rows: Sequence[What] = ((),),
+        *,
+        max_new_tokens: int = 40,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop: str | Sequence[str] = (),
+        top: int = 5,
+        read_across: bool = False,
+        cancelled: Callable[[], object] | None = None,
+    ) -> Iterator[Step]:
+        """Write on, token by token, in one or several variants at once.
+
+        Args:
+            prompt: text, or token ids [position] (`chat_prompt` makes them from a conversation).
+            rows: per variant its interventions; an empty list is the model as it is.
+            max_new_tokens: at most this many; fewer if the model's context is full.
+            temperature: 0 takes the favourite, 1 draws from the model's own distribution.
+            top_p: draw from the most likely tokens that together have this probability.
+            seed: of the draws; all variants share their noise.
+            stop: a variant stops when one of these strings is in what it wrote.
+            top: how many next tokens to list.
+            read_across: also tell what the model without interventions says to each variant's
+                tokens (one more row of the batch for each variant with interventions).
+            cancelled: asked before every token; if it answers yes, Cancelled is raised.
+
+        Returns: an iterator of steps, each computed when it is asked for. The lock is held within
+            a step only.
+
+        Raises PromptError for settings that make no sense and InterventionError for interventions
+        that cannot be made, at once; InterventionError behind the last step where a text ended
+        before a position that an intervention names.
+        """
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        sampling = Sampling(max_new_tokens, temperature, top_p, seed, stops, top)
+        return generate(self, prompt, rows, sampling, read_across=read_across, cancelled=cancelled)
+
+    def intervene(
+        self,
+        prompt: Prompt,
+        what: What,
+        *,
+        attention: Attention = "free",
+        constrained: Layers = (),
+        read: Iterable[Place] = (),
+        logits_at: Sequence[int] | None = None,
+    ) -> Outcome:
+        """Run one prompt with something inside the model changed.
+
+        Args:
+            prompt: text, or token ids [position].
+            what: an intervention, a target (which is ablated), or a list of both; several act
+                in forward order and, at one place, in the order given.
+            attention: "frozen" keeps the attention patterns of the unchanged run.
+            constrained: layers whose MLPs give what they give in the unchanged run, plus what
+                the interventions themselves write there; "all" keeps norm scales, too, which
+                leaves the direct effect. Constrained layers freeze attention, too, and features'
+                current activations are those of the unchanged run (as in circuit-tracer).
+            read: places whose values the outcome keeps.
+            logits_at: positions whose logits are computed; None: all.
+
+        Raises InterventionError for an intervention that this model does not have or that
+        would touch nothing, and PromptError (see `tokenize`).
+        """
+        return self.intervene_each(
+            prompt,
+            [interventions_of(what)],
+            attention=attention,
+            constrained=constrained,
+            read=read,
+            logits_at=logits_at,
+        )[0]
+
+    def intervene_each(
+        self,
+        prompt: Prompt,
+        what: Sequence[What],
+        *,
+        attention: Attention = "free",
+        constrained: Layers = (),
+        read: Iterable[Place] = (),
+        logits_at: Sequence[int] | None = None,
+        progress: Callable[[float, str], object] | None = None,
+        cancelled: Callable[[], object] | None = None,
+    ) -> list[Outcome]:
+        """`intervene` for each entry of a list, many to a pass; the model is free in between.
+
+        Args:
+            progress: called after every pass with the share that is done and a sentence.
+            cancelled: asked before every pass.
+
+        Raises also Cancelled (interp_widgets.jobs), once `cancelled` says so.
+        """
+        return run_each(
+            self,
+            prompt,
+            what,
+            attention=attention,
+            constrained=constrained,
+            read=read,
+            logits_at=logits_at,
+            progress=progress,
+            cancelled=cancelled,
+        )
 
     def gradients(self, ids: Tensor, vectors: Tensor) -> list[list[Tensor]]:
         """Live gradients of targets with respect to every neuron's value, nothing frozen.

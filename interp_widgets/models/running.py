@@ -26,7 +26,7 @@ import nnsight
 import torch
 from torch import Tensor, nn
 
-from .anatomy import Anatomy, norm_parameters, part
+from .anatomy import Anatomy, fused_part, heads_of, norm_parameters, part
 from .errors import ModelError, PromptError
 from .places import Place
 
@@ -76,11 +76,21 @@ def check_ids(ids: Tensor, mask: Tensor | None, config: Any, name: str) -> None:
         )
 
 
-def check_places(places: Iterable[Place], n_layers: int, name: str) -> None:
-    """Raises ModelError for a place in a layer that the model does not have."""
-    for place in places:
+def check_places(read: Iterable[Place], write: Iterable[Place], n_layers: int, name: str) -> None:
+    """Raises ModelError for a place that the model does not have, and for a written pattern."""
+    for place in (*read, *write):
         if place.layer >= n_layers:
             raise ModelError(f"{name} has {n_layers} layers (0 to {n_layers - 1}): no {place}.")
+        if place.site == "final_normalized" and place.layer != n_layers - 1:
+            raise ModelError(
+                f"The last norm of {name} stands behind block {n_layers - 1}: there is no {place}."
+            )
+    for place in write:
+        if place.site == "pattern":
+            raise ModelError(
+                f"{place} can be read but not written: use an intervention on patterns, which "
+                f"writes what attention gives with the changed ones."
+            )
 
 
 def visit(
@@ -90,20 +100,22 @@ def visit(
     ids: Tensor,
     read: Collection[Place],
     write: Mapping[Place, Edit],
-    logits: bool,
+    logits: bool | Tensor,
 ) -> Run:
     """One run of `hf`, which `traced` wraps; the rest is as `Model.run` describes it."""
     seen: dict[Place, Tensor] = {}
     output: list[Tensor] = []
-    if not (logits or read or write):
+    wanted = logits is not False
+    if not (wanted or read or write):
         return Run(None, seen)
-    with traced.trace(input_ids=ids, use_cache=False) as tracer:
+    keep = {"logits_to_keep": logits} if isinstance(logits, Tensor) else {}
+    with traced.trace(input_ids=ids, use_cache=False, **keep) as tracer:
         _visit_places(traced, hf, row, read, write, seen)
         # A trace that is stopped loses what it assigned, but not what it put into a list.
-        output.append(traced.output.logits) if logits else tracer.stop()
+        output.append(traced.output.logits) if wanted else tracer.stop()
     # A model may be spread over devices.
     seen = {place: value.to(ids.device) for place, value in seen.items()}
-    return Run(output[0].to(ids.device) if logits else None, seen)
+    return Run(output[0].to(ids.device) if wanted else None, seen)
 
 
 def advance(
@@ -138,10 +150,13 @@ def _visit_places(
 ) -> None:
     # In a parallel block the stream's tensor is also an earlier place's: keep that as it was.
     in_place = any(place.site == "resid_mid" for place in write)
+    heads = heads_of(hf)[0]
     for place in sorted({*read, *write}):
         block = part(traced, row.layers)[place.layer]
         module = part(hf, row.layers)[place.layer]
-        value = _value(block, module, row, place)
+        if place.site == "final_normalized":
+            block, module = traced, hf
+        value = _value(block, module, row, place, heads)
         if place in read:
             seen[place] = value.clone() if in_place else value
         if place in write:
@@ -151,59 +166,97 @@ def _visit_places(
                     f"What is written at {place} has shape {list(new.shape)}, "
                     f"expected {list(value.shape)}."
                 )
-            _replace(block, module, row, place, new.to(value))
+            _replace(block, module, row, place, heads, new.to(value))
 
 
-def _value(block: Any, module: Any, row: Anatomy, place: Place) -> Tensor:
+_QKV = {"attn_q": 0, "attn_k": 1, "attn_v": 2}
+
+
+def _value(block: Any, module: Any, row: Anatomy, place: Place, heads: int) -> Tensor:
+    value: Tensor
     match place.site:
         case "resid_pre":
             value = block.input
+        case "attn_normalized":
+            value = _normalized(part(block, row.attn_norm).input, part(module, row.attn_norm), row)
+        case "attn_q" | "attn_k" | "attn_v":
+            index = _QKV[place.site]
+            whole = part(block, row.qkv[index]).output
+            value = fused_part(whole, index, row, heads).reshape(*whole.shape[:-1], -1)
         case "attn_z":
             value = part(block, row.attn_write).input
         case "attn_out" if row.attn_post_norm:
             value = part(block, row.attn_post_norm).output
-        case "attn_out":
+        case "attn_raw" | "attn_out":
             value = part(block, row.attn).output[0]
+        case "pattern":
+            value = part(block, row.attn).output[1]
         case "resid_mid":
             value = part(block, row.mlp_norm).input
         case "mlp_normalized":
             value = _normalized(part(block, row.mlp_norm).input, part(module, row.mlp_norm), row)
         case "mlp_in":
             value = part(block, row.mlp).input
+        case "neurons":
+            value = part(block, row.down).input
         case "mlp_out" if row.mlp_post_norm:
             value = part(block, row.mlp_post_norm).output
         case "mlp_raw" | "mlp_out":
             value = part(block, row.mlp).output
         case "resid_post":
             value = block.output
+        case "final_normalized":
+            norm = part(block, row.final_norm)
+            value = _normalized(norm.input, part(module, row.final_norm), row)
     return value
 
 
-def _replace(block: Any, module: Any, row: Anatomy, place: Place, new: Tensor) -> None:
+def _replace(block: Any, module: Any, row: Anatomy, place: Place, heads: int, new: Tensor) -> None:
     match place.site:
         case "resid_pre":
             block.input = new
+        case "attn_normalized":
+            part(block, row.attn_norm).output = _weighted(new, part(module, row.attn_norm), row)
+        case "attn_q" | "attn_k" | "attn_v":
+            index = _QKV[place.site]
+            projection = part(block, row.qkv[index])
+            if row.fused is None:
+                projection.output = new
+            else:
+                whole = projection.output.clone()
+                place_in = fused_part(whole, index, row, heads)
+                place_in.copy_(new.reshape(place_in.shape))
+                projection.output = whole
         case "attn_z":
             part(block, row.attn_write).input = new
         case "attn_out" if row.attn_post_norm:
             part(block, row.attn_post_norm).output = new
-        case "attn_out":
+        case "attn_raw" | "attn_out":
             attn = part(block, row.attn)
             attn.output = (new, *attn.output[1:])
         case "resid_mid":
             part(block, row.mlp_norm).input.copy_(new)
         case "mlp_normalized":
-            weight, bias, _, _ = norm_parameters(part(module, row.mlp_norm), row)
-            new = new * weight
-            part(block, row.mlp_norm).output = new if bias is None else new + bias
+            part(block, row.mlp_norm).output = _weighted(new, part(module, row.mlp_norm), row)
         case "mlp_in":
             part(block, row.mlp).input = new
+        case "neurons":
+            part(block, row.down).input = new
         case "mlp_out" if row.mlp_post_norm:
             part(block, row.mlp_post_norm).output = new
         case "mlp_raw" | "mlp_out":
             part(block, row.mlp).output = new
         case "resid_post":
             block.output = new
+        case "final_normalized":
+            part(block, row.final_norm).output = _weighted(new, part(module, row.final_norm), row)
+
+
+def _weighted(normalized: Tensor, norm: nn.Module, row: Anatomy) -> Tensor:
+    """What the norm gives, from what stands in front of its weight and bias."""
+    weight, bias, _, _ = norm_parameters(norm, row)
+    new = normalized * weight
+    return new if bias is None else new + bias
 
 
 def _normalized(x: Tensor, norm: nn.Module, row: Anatomy) -> Tensor:
