@@ -23,14 +23,18 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from ..jobs import Cancelled
+from .decoding import chat_prompt
 from .errors import InterventionError, PromptError
 from .interventions import At, Intervention, What, interventions_of
 from .places import Place
+from .plan import compile as compile_plan
 from .running import Edit, advance
-from .sampling import Chooser, Sampling, Step
+from .sampling import Candidate, Chooser, Done, Sampling, Step
 
 if TYPE_CHECKING:
     from .model import Model, Prompt
+
+__all__ = ["Candidate", "Done", "Sampling", "Step", "chat_prompt", "generate", "stream"]
 
 
 def generate(
@@ -48,8 +52,6 @@ def generate(
             "rows is a list with one entry per variant, each a list of interventions: [[]] is the "
             "model as it is, [[], [x]] that and the model with x."
         )
-    from .intervening import compile as compile_plan
-
     ids = model.tokenize(prompt)
     variants = [interventions_of(row) if row else () for row in rows]
     longest = len(ids) + sampling.max_new_tokens - 1

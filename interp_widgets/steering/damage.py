@@ -11,20 +11,18 @@ that of the unsteered texts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..models import Model
+from ..models.interventions import Intervention
 from ..models.model import Prompt
+from ..models.plan import compile as compile_plan
 from .neutral import Neutral
 from .watch import Watch
 
-if TYPE_CHECKING:
-    from ..models.interventions import Intervention
-
-Rows = Sequence[Sequence["Intervention"]]
+Rows = Sequence[Sequence[Intervention]]
 """Interventions per variant; an empty list is the model as it is."""
 
 # Numbers in the logits [row, position, vocab] of one batch: 128 MB in float32.
@@ -34,8 +32,6 @@ NGRAM = 3
 
 def steered_logits(model: Model, ids: Tensor, rows: Rows) -> Iterator[Tensor]:
     """Logits [position, vocab] of one prompt under each variant, float32 on the CPU."""
-    from ..models.intervening import compile as compile_plan
-
     each = max(1, MAX_NUMBERS // (len(ids) * int(model.config.vocab_size)))
     for first in range(0, len(rows), each):
         chunk = rows[first : first + each]

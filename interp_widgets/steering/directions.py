@@ -164,7 +164,11 @@ def from_feature(dictionary: AnyDictionary, layer: int, index: int, name: str = 
     # A feature may write nothing to some of the layers that it could write to.
     parts = [(place, vector) for place, vector in parts if bool(vector.any())]
     called = name or (f"{label.text} (L{layer} F{index})" if label else f"L{layer} F{index}")
-    facts = {"dictionary": dictionary.scan, "layer": layer, "feature": index}
+    facts: dict[str, float | int | str] = {
+        "dictionary": dictionary.scan,
+        "layer": layer,
+        "feature": index,
+    }
     feature = FeatureOf(dictionary, layer, index)
     return Direction(tuple(parts), called, "feature", facts, feature)
 

@@ -128,7 +128,7 @@ def logistic_regression(x: Tensor, y: Tensor, l2: float) -> Fit:
         return value
 
     with torch.enable_grad():
-        search.step(loss)  # type: ignore[arg-type]
+        search.step(loss)
     found = w.detach()
     return Fit(found[:-1], float(found[-1]), mean, scale)
 
