@@ -20,6 +20,8 @@ export class CheckPart implements Part {
   /** Indices of the features or neurons asked about. */
   nodes: readonly number[] = [];
   private factor: Factor = 0;
+  /** All targets are listed, and not the first few. */
+  private all = false;
   private readonly known = new Map<string, CheckTask>();
 
   constructor(private readonly context: Context) {}
@@ -86,7 +88,10 @@ export class CheckPart implements Part {
     if (task.result) {
       return [
         progress(context, "check", task),
-        effects(context, task.result),
+        effects(context, task.result, this.all, () => {
+          this.all = true;
+          this.update();
+        }),
         ...notes(task.result.notes),
       ];
     }

@@ -107,12 +107,13 @@ function round(value: number): string {
   return minus(String(Number(value.toPrecision(2))));
 }
 
-/** Two or three round values between the ends. */
+/** Three to seven round values between the ends. */
 export function ticks(low: number, high: number): number[] {
   const rough = (high - low) / 3 || 1;
   const ten = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((m) => m * ten).find((s) => s >= rough) ?? rough;
+  const step = [5, 2, 1].map((m) => m * ten).find((s) => s <= rough) ?? rough;
   const values: number[] = [];
-  for (let k = Math.ceil(low / step); k * step <= high + step * 1e-9; k++) values.push(k * step);
+  for (let k = Math.ceil(low / step); k * step <= high + step * 1e-9; k++)
+    values.push(k * step || 0);
   return values;
 }

@@ -21,15 +21,27 @@ export interface CheckAsked {
   readonly factor: Factor;
 }
 
-/** One line of the table: a name, a change, and for controls the range of many. */
-export interface Line {
-  readonly kind: "predicted" | "measured" | "random";
-  readonly name: string;
-  /** A sentence for whoever asks what the name means. */
-  readonly title: string;
+/** A change of a target's value; for controls, the range of many. */
+export interface Change {
   readonly value: number | null;
   readonly low?: number | null;
   readonly high?: number | null;
+}
+
+/** A way to predict and the way to run the model that goes with it: direct, total. */
+export interface Way {
+  readonly name: string;
+  readonly note: string;
+  /** A sentence for whoever asks what the name means. */
+  readonly title: string;
+}
+
+/** One line of the table: a change for each way. */
+export interface Line {
+  readonly kind: "predicted" | "measured" | "random";
+  readonly name: string;
+  readonly title: string;
+  readonly changes: readonly Change[];
 }
 
 export interface Target {
@@ -43,6 +55,7 @@ export interface Target {
 }
 
 export interface Checked {
+  readonly ways: readonly Way[];
   readonly targets: readonly Target[];
   /** On how much it rests, and what was left out. */
   readonly notes: readonly string[];

@@ -11,7 +11,9 @@ export function unable({ store }: Context): string {
   const { answers, offline, status } = store.state;
   if (offline) return NO_KERNEL;
   if (answers.unable) return answers.unable;
-  return status.state === "computing" ? "The graph is still being computed." : "";
+  if (status.state === "computing") return "The graph is still being computed.";
+  if (status.state === "done" || status.state === "empty") return "";
+  return "The graph is not complete: run its cell again.";
 }
 
 /** The button that asks, or a sentence that says why it cannot. */
