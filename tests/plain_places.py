@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from plain_runs import norm_bias, norm_weight, parts
 from torch import Tensor, nn
 
@@ -81,8 +82,45 @@ def hooks(hf: Any, layer: int, site: str, fn: Callable[[Tensor], Tensor | None])
         return block.register_forward_hook(hook)
 
     after_attention = b.attn_post_norm or b.attn
+
+    def projected(index: int) -> Any:
+        """Queries (0), keys (1) or values (2), wherever the family projects them."""
+        family, heads = hf.config.model_type, hf.config.num_attention_heads
+        if family not in ("gpt2", "gpt_neox"):
+            return after(getattr(b.attn, ("q_proj", "k_proj", "v_proj")[index]))
+
+        def hook(_: Any, args: Any, out: Tensor) -> Tensor | None:
+            if family == "gpt2":
+                thirds = list(out.chunk(3, -1))
+            else:  # head by head, the three of each together
+                thirds = [t.flatten(-2) for t in out.unflatten(-1, (heads, -1)).chunk(3, -1)]
+            new = fn(thirds[index])
+            if new is None:
+                return None
+            thirds[index] = new
+            if family == "gpt2":
+                return torch.cat(thirds, -1)
+            return torch.cat([t.unflatten(-1, (heads, -1)) for t in thirds], -1).flatten(-2)
+
+        fused = b.attn.c_attn if family == "gpt2" else b.attn.query_key_value
+        return fused.register_forward_hook(hook)
+
+    def pattern(module: nn.Module) -> Any:
+        def hook(_: Any, args: Any, out: Any) -> None:
+            assert fn(out[1]) is None, "no hook can write a pattern"
+
+        return module.register_forward_hook(hook)
+
     make = {
         "resid_pre": lambda: before(b.module),
+        "attn_normalized": lambda: after_norm(b.attn_norm),
+        "attn_q": lambda: projected(0),
+        "attn_k": lambda: projected(1),
+        "attn_v": lambda: projected(2),
+        "pattern": lambda: pattern(b.attn),
+        "attn_raw": lambda: after(b.attn),
+        "neurons": lambda: before(b.down),
+        "final_normalized": lambda: after_norm(parts(hf).final_norm),
         "attn_z": lambda: before(output_projection(b.attn)),
         "attn_out": lambda: after(after_attention),
         "resid_mid": lambda: middle(b.module),

@@ -19,7 +19,13 @@ from interp_widgets.models import SITES, Model, ModelError, Place, PromptError, 
 
 IDS = torch.tensor([[1, 3, 14, 15, 9, 26], [1, 8, 8, 31, 12, 7]])
 every_family = pytest.mark.parametrize("family", MODELS)
-every_site = pytest.mark.parametrize("site", SITES)
+LAST = LAYERS - 1
+every_written_site = pytest.mark.parametrize("site", [s for s in SITES if s != "pattern"])
+
+
+def places(layer: int) -> list[Place]:
+    """All places of a layer; the last norm stands behind the last one."""
+    return [Place(layer, s) for s in SITES if s != "final_normalized" or layer == LAST]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,7 @@ def exact(family: str) -> Model:
 @cache
 def untouched(family: str) -> Run:
     """A run without writes that reads all of layer 1."""
-    return exact(family).run(IDS, read=[Place(1, site) for site in SITES])
+    return exact(family).run(IDS, read=[*places(1), Place(LAST, "final_normalized")])
 
 
 @torch.no_grad()
@@ -59,26 +65,26 @@ def change(x: Tensor) -> Tensor:
 @every_family
 def test_every_place_reads_what_a_hook_reads(family: str) -> None:
     m = exact(family)
-    places = [Place(layer, site) for layer in range(LAYERS) for site in SITES]
+    everywhere = [place for layer in range(LAYERS) for place in places(layer)]
     expected: dict[Place, Tensor] = {}
 
     def keep(place: Place) -> Callable[[Tensor], None]:
         return lambda x: expected.update({place: x.clone()})
 
-    logits = plain(m.hf, {place: keep(place) for place in places})
-    run = m.run(IDS, read=places)
+    logits = plain(m.hf, {place: keep(place) for place in everywhere})
+    run = m.run(IDS, read=everywhere)
     assert run.logits is not None
     torch.testing.assert_close(run.logits, logits, rtol=0, atol=1e-12)
-    assert set(run.seen) == set(places)
-    for place in places:
+    assert set(run.seen) == set(everywhere)
+    for place in everywhere:
         torch.testing.assert_close(run.seen[place], expected[place], rtol=0, atol=1e-12)
 
 
-@every_site
+@every_written_site
 @every_family
 def test_a_write_does_what_a_hook_does(family: str, site: Any) -> None:
     m, before = exact(family), untouched(family)
-    place = Place(1, site)
+    place = Place(LAST if site == "final_normalized" else 1, site)
     run = m.run(IDS, read=[place], write={place: lambda x, seen: change(x)})
     assert run.logits is not None
     assert before.logits is not None
@@ -210,9 +216,9 @@ def test_an_error_in_a_write_reaches_the_caller_and_the_model_stays_usable(llama
 
 
 def test_places_sort_in_forward_order_and_say_where_they_are() -> None:
-    places = [Place(layer, site) for layer in range(2) for site in SITES]
-    reversed_places = places[::-1]
-    assert sorted(reversed_places) == places
+    in_order = [Place(layer, site) for layer in range(2) for site in SITES]
+    backwards = list(reversed(in_order))
+    assert sorted(backwards) == in_order
     assert str(Place(3, "mlp_out")) == "L3 mlp_out"
 
 
@@ -233,6 +239,20 @@ def test_a_layer_the_model_does_not_have_is_refused(llama: Model) -> None:
         llama.run(IDS, read=[Place(3, "mlp_out")])
     with pytest.raises(ModelError, match="no L7 mlp_in"):
         llama.run(IDS, write={Place(7, "mlp_in"): lambda x, seen: x})
+
+
+def test_a_pattern_is_not_written_and_the_last_norm_is_behind_the_last_block(llama: Model) -> None:
+    with pytest.raises(ModelError, match="L1 pattern can be read but not written: use an interv"):
+        llama.run(IDS, write={Place(1, "pattern"): lambda x, seen: x})
+    with pytest.raises(ModelError, match="stands behind block 2: there is no L1 final_normalized"):
+        llama.run(IDS, read=[Place(1, "final_normalized")])
+
+
+def test_logits_at_some_positions_are_those_of_the_whole_run(llama: Model) -> None:
+    whole, some = llama.run(IDS).logits, llama.run(IDS, logits=[4, 1]).logits
+    assert whole is not None
+    assert some is not None
+    torch.testing.assert_close(some, whole[:, [4, 1]], rtol=0, atol=1e-6)
 
 
 def test_a_replacement_of_another_shape_is_refused(llama: Model) -> None:
