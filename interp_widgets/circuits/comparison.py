@@ -118,18 +118,18 @@ def compare_runs(
     """
     if direction not in DIRECTIONS:
         raise CircuitError(f"The direction is 'noising' or 'denoising', not {direction!r}.")
+    clean_ids, other_ids = token_ids(model, prompt, counterfactual)
     if reference is not None and counterfactual is not None:
         raise CircuitError(
             "Give a counterfactual, or a reference to take means over: not both at once."
         )
-    clean_ids = model.tokenize(prompt)
     wanted = places(PANELS, model.n_layers)
     shape = Shape.of(model, len(clean_ids))
     last = [len(clean_ids) - 1]
     clean = model.run(clean_ids[None], read=wanted, logits=last)
     assert clean.logits is not None
     clean_logits = clean.logits[0, 0]
-    if counterfactual is None:
+    if other_ids is None:
         chosen = choose(metric, model, clean_logits, None)
         if reference is None:
             source = {place: torch.zeros_like(value[0]) for place, value in clean.seen.items()}
@@ -141,8 +141,6 @@ def compare_runs(
         return Comparison(
             clean_ids, None, "mean", chosen, source, clean_logits, clean_logits, None, shape
         )
-    other_ids = model.tokenize(counterfactual)
-    _check_lengths(model, clean_ids, other_ids)
     other = model.run(other_ids[None], read=wanted, logits=last)
     assert other.logits is not None
     other_logits = other.logits[0, 0]
@@ -159,6 +157,21 @@ def compare_runs(
         source_logits=other_logits if noising else clean_logits,
         shape=shape,
     )
+
+
+def token_ids(
+    model: Model, prompt: Prompt, counterfactual: Prompt | None
+) -> tuple[Tensor, Tensor | None]:
+    """Both prompts as token ids, [position]; nothing is run.
+
+    Raises PromptError and CircuitError as `compare_runs` does for prompts.
+    """
+    clean = model.tokenize(prompt)
+    if counterfactual is None:
+        return clean, None
+    other = model.tokenize(counterfactual)
+    _check_lengths(model, clean, other)
+    return clean, other
 
 
 def _check_lengths(model: Model, clean: Tensor, other: Tensor) -> None:

@@ -146,6 +146,11 @@ def choose(wanted: Any, model: Any, clean: Tensor, corrupted: Tensor | None) -> 
     )
 
 
+def check(wanted: Any, model: Any) -> None:
+    """Raises as `choose` does, before anything is run."""
+    choose(wanted, model, torch.zeros(int(model.config.vocab_size)), None)
+
+
 def _difference(correct: int, wrong: int, model: Any) -> LogitDifference:
     if correct == wrong:
         raise CircuitError(

@@ -74,6 +74,12 @@ class Controls:
     low: float
     high: float
 
+    @staticmethod
+    def of(effects: NDArray[np.float64]) -> Controls:
+        """From the effect of each random change, [n]."""
+        low, high = np.percentile(effects, [2.5, 97.5])
+        return Controls(len(effects), float(effects.mean()), float(low), float(high))
+
 
 def logits_of(model: Model, comparison: Comparison, rows: Sequence[Sequence[Part]]) -> Tensor:
     """Logits at the last position, [row, vocab], with the parts of each row patched at once.
@@ -87,6 +93,12 @@ def logits_of(model: Model, comparison: Comparison, rows: Sequence[Sequence[Part
         spots = [_spots(parts, comparison.shape) for parts in batch]
         found.append(_run(model, comparison, len(batch), _patches(spots, comparison)))
     return torch.cat(found)
+
+
+def effects_of(model: Model, comparison: Comparison, parts: Sequence[Part]) -> NDArray[np.float64]:
+    """The effect of each part alone, [part]; `batch_rows` says how many run at once."""
+    logits = logits_of(model, comparison, [(each,) for each in parts])
+    return (comparison.measure(logits) - comparison.base).cpu().numpy()
 
 
 def heatmap(
@@ -105,14 +117,14 @@ def heatmap(
     """
     shape, base = comparison.shape, comparison.base
     effect = np.full((shape.layers, shape.columns(panel)), np.nan)
+    size = batch_rows(model, shape)
     for layer in range(shape.layers):
         parts = row(panel, layer, shape)
-        size = batch_rows(model, shape)
         for start in range(0, len(parts), size):
             if cancelled is not None:
                 cancelled()
-            logits = logits_of(model, comparison, [(p,) for p in parts[start : start + size]])
-            effect[layer, start : start + size] = (comparison.measure(logits) - base).cpu().numpy()
+            batch = parts[start : start + size]
+            effect[layer, start : start + size] = effects_of(model, comparison, batch)
         if on_row is not None:
             on_row(layer, effect[layer])
     return Heatmap(panel, effect, base, comparison.full)
@@ -139,9 +151,7 @@ def controls(
         write = _noise(spots, comparison, count, random)
         logits = _run(model, comparison, count + 1, write)[1:]
         effects.append((comparison.measure(logits) - comparison.base).cpu().numpy())
-    all_effects = np.concatenate(effects)
-    low, high = np.percentile(all_effects, [2.5, 97.5])
-    return Controls(n, float(all_effects.mean()), float(low), float(high))
+    return Controls.of(np.concatenate(effects))
 
 
 def batch_rows(model: Model, shape: Shape) -> int:

@@ -1,0 +1,116 @@
+"""Patching and ablation in a notebook: state on this side, heatmaps and clicks on the other.
+
+Python sends `live` (prompts, metric, state, progress), `values` (the heatmaps as float32, NaN where
+nothing is computed yet) and `result` (what the selection does). What the user may change (`shown`,
+`direction`, `selected`) is saved as a trait and sent as a message, too: some kernels hold trait
+updates back while a cell awaits, and a message arrives. `ablation_live` answers.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets as t
+
+from ..circuits.comparison import DIRECTIONS
+from ..circuits.parts import PANELS
+from . import built
+
+if TYPE_CHECKING:
+    from .ablation_live import Ablation
+
+SHARED = ("shown", "direction", "selected")
+
+
+class AblationView(anywidget.AnyWidget):
+    """The view of an Ablation; without one it says that it is empty.
+
+    shown: the heatmap on screen: "residual", "attention", "mlp" or "heads".
+    direction: with a counterfactual, "noising" or "denoising".
+    selected: ids of parts ("mlp.L3.p9") and names of what was given, measured one by one and
+        together.
+    height: in pixels.
+
+    All of these can be read after a click and set from Python.
+    """
+
+    _esm = built.module("ablation.js")
+    _css = built.style("ablation.css")
+
+    live = t.Dict({"state": "empty"}).tag(sync=True)
+    values = t.Bytes(b"").tag(sync=True)
+    result = t.Dict().tag(sync=True)
+    shown = t.Enum(PANELS, "residual").tag(sync=True)
+    direction = t.Enum(DIRECTIONS, "noising").tag(sync=True)
+    selected = t.List(t.Unicode()).tag(sync=True)
+    height = t.Int(500, min=320).tag(sync=True)
+
+    def __init__(self, source: Ablation | None = None, **traits: Any) -> None:
+        self._source = source
+        super().__init__(**traits)
+        self.on_msg(self._on_message)
+
+    @t.validate("selected")
+    def _validate_selected(self, proposal: Any) -> list[str]:
+        ids = list(proposal["value"])
+        return ids if self._source is None else self._source.items.check(ids)
+
+    def _on_message(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        if self._source is None or not isinstance(content, dict):
+            return
+        kind = content.get("type")
+        if kind == "do" and content.get("what") in ("cancel", "resume"):
+            getattr(self._source, content["what"])()
+        elif kind == "set" and isinstance(content.get("values"), dict):
+            self._apply(content["values"])
+
+    def _apply(self, values: dict[str, Any]) -> None:
+        """Values come from a page: what is malformed changes nothing."""
+        for name in SHARED:
+            if name in values:
+                try:
+                    # As if the trait itself had arrived: observers run, nothing is sent back.
+                    self.set_state({name: values[name]})
+                except (t.TraitError, ValueError, TypeError):
+                    continue
+
+    # --- without a kernel --------------------------------------------------------------------
+
+    def to_html(self) -> str:
+        """One page with a picture of all heatmaps and of the selection; no kernel, no network."""
+        from . import ablation_picture
+
+        return ablation_picture.page(self.picture())
+
+    def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
+        """Writes `to_html()` to `path` and returns it."""
+        target = pathlib.Path(path)
+        target.write_text(self.to_html(), "utf-8")
+        return target
+
+    def picture(self) -> str:
+        """The picture alone, as HTML without scripts."""
+        from . import ablation_picture
+
+        return ablation_picture.picture(self.live, self.values, self.result)
+
+    def _ipython_display_(self) -> None:
+        """The view, and behind it a picture that shows where there is no kernel.
+
+        A page that shows the view hides the picture (js/ablation/style.css).
+        """
+        from IPython.display import HTML, display
+
+        reference = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        view = {"application/vnd.jupyter.widget-view+json": reference, "text/plain": repr(self)}
+        display(view, raw=True)
+        handle = display(HTML(""), display_id=True)
+        if self._source is not None and handle is not None:
+            self._source.keep(handle.update)
+
+    def __repr__(self) -> str:
+        if self.live["state"] == "empty":
+            return "AblationView(empty)"
+        return f"AblationView({self.shown}, {self.live['state']}, {len(self.selected)} selected)"
