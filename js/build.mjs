@@ -3,6 +3,7 @@
 //   graph.css            its style sheet
 //   graph-standalone.js  the same view as a plain script, for pages with no kernel
 //   training.js, .css    the live view of a training; its charts are plotly's own
+//   steering.js, .css    the steering view
 import { mkdir } from "node:fs/promises";
 import * as esbuild from "esbuild";
 
@@ -33,6 +34,13 @@ const targets = [
     outfile: `${OUT}/training.js`,
   },
   { ...common, entryPoints: ["js/training/style.css"], outfile: `${OUT}/training.css` },
+  {
+    ...common,
+    entryPoints: ["js/steering/widget.ts"],
+    format: "esm",
+    outfile: `${OUT}/steering.js`,
+  },
+  { ...common, entryPoints: ["js/steering/style.css"], outfile: `${OUT}/steering.css` },
 ];
 
 await mkdir(OUT, { recursive: true });
