@@ -10,21 +10,29 @@ from ..dictionaries import load as load_dictionary
 from ..models import Model
 from ..models.model import Prompt
 from . import trace as tracing
+from .correlation import Correlation
+from .effects import Effects
 from .errors import GraphFileError
 from .graph import Graph
+from .group import Interventions, Nodes
 from .memory import OutOfMemory
 from .node import Edge, Node
 from .notes import Notes
+from .replica import Origin
 from .scores import Pruning, Scores
 from .table import GraphTable
 from .targets import TargetLike, check_targets
 
 __all__ = [
+    "Correlation",
     "Edge",
+    "Effects",
     "Graph",
     "GraphFileError",
     "GraphTable",
+    "Interventions",
     "Node",
+    "Nodes",
     "Notes",
     "OutOfMemory",
     "Pruning",
@@ -86,7 +94,8 @@ def attribute(
         )
 
     text = prompt if isinstance(prompt, str) else model.tokenizer.decode(ids.tolist())
-    return Graph.computing(work, text)
+    origin = Origin(model, ids, chosen, targets, max_targets, min_probability)
+    return Graph.computing(work, text, origin)
 
 
 def _dictionary(model: Model, wanted: Dictionary | str | Path | None) -> Dictionary | None:

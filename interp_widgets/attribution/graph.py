@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from ..jobs import Job
 from . import documents, storage
+from .acting import Acting
+from .group import Nodes
 from .node import Edge, Node
 from .notes import Notes
+from .replica import Origin
 from .scores import (
     Pruning,
     Scores,
@@ -29,12 +32,15 @@ if TYPE_CHECKING:
     from ..views import GraphView
 
 
-class Graph:
+class Graph(Acting):
     """An attribution graph.
 
     As the last line of a cell it shows itself and fills while it computes. Everything that
     needs the complete graph waits for it, `selected` and its like too, because they describe
     nodes; the ids alone, in `notes` and `view`, can be read at any time.
+
+    It remembers the model it came from, so it can be asked what would follow from a change and
+    what does follow: `predict`, `measure`, `faithfulness`, `swap` (acting.py).
 
     Made by `interp_widgets.attribute`, `Graph.load` or `Graph.from_json`.
     """
@@ -46,10 +52,12 @@ class Graph:
         self._listeners: list[Callable[[], None]] = []
 
     @classmethod
-    def computing(cls, trace: Callable[..., GraphTable], prompt: str) -> Graph:
+    def computing(
+        cls, trace: Callable[..., GraphTable], prompt: str, origin: Origin | None = None
+    ) -> Graph:
         """A graph whose table `trace(offer=, cancelled=)` computes in the background."""
         graph = cls()
-        graph._prompt, graph._trace = prompt, trace
+        graph._prompt, graph._trace, graph._origin = prompt, trace, origin
 
         def work(job: Job[GraphTable]) -> GraphTable:
             def offer(table: GraphTable, progress: float, message: str) -> None:
@@ -197,21 +205,25 @@ class Graph:
             return float("nan")
         return float(np.abs(total - t.value)[known].max() / np.abs(t.value[known]).max())
 
-    def nodes(self, query: str = "", kind: str | None = None) -> list[Node]:
+    def nodes(self, query: str = "", kind: str | None = None) -> Nodes:
         """Nodes whose label or token contains `query`, strongest first."""
         wanted = query.lower()
         order = np.argsort(-self.influence, kind="stable")
-        found = (self._node(int(i)) for i in order)
-        return [
+        found = (
             n
-            for n in found
+            for n in self.group(order)
             if (kind is None or n.kind == kind)
             and (wanted in n.label.lower() or wanted in n.token.lower())
-        ]
+        )
+        return Nodes(found, self)
 
-    def features(self, query: str = "") -> list[Node]:
-        """Features (or neurons) whose label contains `query`, strongest first."""
-        return [n for n in self.nodes(kind=self.table.unit) if query.lower() in n.label.lower()]
+    def features(self, query: str = "") -> Nodes:
+        """Features (or neurons) whose label contains `query`, strongest first.
+
+        They can be acted with: `graph.features("texas").scale(-2)` are interventions.
+        """
+        units = self.nodes(kind=self.table.unit)
+        return Nodes((n for n in units if query.lower() in n.label.lower()), self)
 
     def node(self, id: str) -> Node:
         """The node with this id. Raises KeyError, naming a few ids, if there is none."""
@@ -232,24 +244,24 @@ class Graph:
     # --- what a user did ---------------------------------------------------------------------
 
     @property
-    def selected(self) -> list[Node]:
+    def selected(self) -> Nodes:
         """What is selected in the view; the last one is what the panel shows."""
-        return [self.node(i) for i in self.notes.selected]
+        return Nodes(map(self.node, self.notes.selected), self)
 
     @property
-    def pinned(self) -> list[Node]:
+    def pinned(self) -> Nodes:
         """What is pinned in the view."""
-        return [self.node(i) for i in self.notes.pinned]
+        return Nodes(map(self.node, self.notes.pinned), self)
 
     @property
-    def groups(self) -> dict[str, list[Node]]:
+    def groups(self) -> dict[str, Nodes]:
         """Supernodes by name. Two of one name are numbered."""
-        out: dict[str, list[Node]] = {}
+        out: dict[str, Nodes] = {}
         for name, *ids in self.notes.groups:
             key, count = name, 2
             while key in out:
                 key, count = f"{name} ({count})", count + 1
-            out[key] = [self.node(i) for i in ids]
+            out[key] = Nodes(map(self.node, ids), self)
         return out
 
     @cached_property

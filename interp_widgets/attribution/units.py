@@ -157,6 +157,15 @@ class Features:
         at_output = self.frozen.write(layer, position, gradient, hooks[1])
         return self.frozen.read(layer, position, at_output @ skip.to(at_output), hooks[0])[0]
 
+    def decoder(self, layer: int, features: Tensor, target_layer: int) -> Tensor:
+        """What active features [k] at activation 1 add to a block's MLP output, [k, d_model]."""
+        rows = self.dictionary.decoder(layer, features, target_layer)
+        if self._random is None:
+            return rows
+        n = self.frozen.n_layers
+        seed = (self._random * n + layer) * n + target_layer
+        return _turned(rows, features, self.feature[self.layer == layer], seed)
+
     def _unskipped(self, layer: int) -> Tensor:
         out = self.frozen.mlp_output(layer, self.dictionary.output_hook).to(self.layer.device)
         skip = self.dictionary.skip(layer)
@@ -168,11 +177,7 @@ class Features:
             if target_layer not in self.dictionary.writes_to(layer):
                 continue
             unit = (self.layer == layer).nonzero()[:, 0]
-            rows = self.dictionary.decoder(layer, self.feature[unit], target_layer)
-            if self._random is not None:
-                n = self.frozen.n_layers
-                seed = (self._random * n + layer) * n + target_layer
-                rows = _turned(rows, self.feature[unit], seed)
+            rows = self.decoder(layer, self.feature[unit], target_layer)
             units.append(unit)
             vectors.append(rows.to(self.activation) * self.activation[unit, None])
         unit, vector = torch.cat(units), torch.cat(vectors)
@@ -193,12 +198,13 @@ class Features:
         return rest * self._keep[:, None]
 
 
-def _turned(rows: Tensor, feature: Tensor, seed: int) -> Tensor:
-    """Rows of the same lengths in random directions, one direction per feature: [k, d_model]."""
-    distinct, inverse = torch.unique(feature.cpu(), return_inverse=True)
+def _turned(rows: Tensor, feature: Tensor, active: Tensor, seed: int) -> Tensor:
+    """Rows of the same lengths in random directions, one for each active feature: [k, d_model]."""
+    distinct = torch.unique(active.cpu())
     draw = torch.Generator().manual_seed(seed)
     random = torch.randn(len(distinct), rows.shape[1], generator=draw).to(rows)
-    random = torch.nn.functional.normalize(random)[inverse.to(rows.device)]
+    place = torch.searchsorted(distinct, feature.cpu())
+    random = torch.nn.functional.normalize(random)[place.to(rows.device)]
     return random * rows.norm(dim=1, keepdim=True)
 
 

@@ -21,7 +21,7 @@ from .cache import Progress, without_bars
 from .errors import ModelError, PromptError
 from .generation import generate
 from .intervening import Attention, Layers, Outcome, run_each
-from .places import Place
+from .places import Place, Site
 from .recording import Neurons, Recording
 from .running import (
     Edit,
@@ -327,20 +327,22 @@ class Model:
             cancelled=cancelled,
         )
 
-    def gradients(self, ids: Tensor, vectors: Tensor) -> list[list[Tensor]]:
-        """Live gradients of targets with respect to every neuron's value, nothing frozen.
+    def gradients(self, ids: Tensor, vectors: Tensor, at: Site = "neurons") -> list[list[Tensor]]:
+        """Live gradients of targets with respect to every block's values, nothing frozen.
 
         Target k is vectors[k] . final_norm(residual) at the last position.
 
         Args:
             ids: [position] token ids.
             vectors: [target, d_model], in the space of the final norm's output.
+            at: a site whose value the rest of the pass goes on with: "neurons", "mlp_raw",
+                "mlp_out", "attn_out", "resid_post".
 
-        Returns: per target, per block, a tensor [position, d_mlp].
+        Returns: per target, per block, a tensor [position, d], d_mlp for neurons.
         """
         with self.lock, torch.enable_grad():
             values, final = read_for_gradient(
-                self._traced, self.anatomy, ids[None].to(self.device), self.n_layers
+                self._traced, self.hf, self.anatomy, ids[None].to(self.device), self.n_layers, at
             )
             out = []
             for k, vector in enumerate(vectors):

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from .anatomy import Anatomy, fused_part, heads_of, norm_parameters, part
 from .errors import ModelError, PromptError
-from .places import Place
+from .places import Place, Site
 
 # From the value at a place and what was read before it, to what is put there instead.
 Edit = Callable[[Tensor, Mapping[Place, Tensor]], Tensor]
@@ -307,17 +307,21 @@ def _read_sites(traced: Any, row: Anatomy, n_layers: int, neurons: bool) -> dict
 
 
 def read_for_gradient(
-    traced: Any, row: Anatomy, ids: Tensor, n_layers: int
+    traced: Any, hf: nn.Module, row: Anatomy, ids: Tensor, n_layers: int, site: Site
 ) -> tuple[list[Tensor], Tensor]:
-    """Per block the neurons' values, and the final norm's output, as parts of a gradient's graph."""
+    """Per block what stands at a site, and the final norm's output, as parts of a gradient's graph."""
     with traced.trace(input_ids=ids):
-        out = nnsight.save(_gradient_sites(traced, row, n_layers))
+        out = nnsight.save(_gradient_sites(traced, hf, row, n_layers, site))
     return out
 
 
-def _gradient_sites(traced: Any, row: Anatomy, n_layers: int) -> tuple[list[Tensor], Tensor]:
+def _gradient_sites(
+    traced: Any, hf: nn.Module, row: Anatomy, n_layers: int, site: Site
+) -> tuple[list[Tensor], Tensor]:
     # No parameter asks for a gradient, so the graph starts at the embedding.
     part(traced, row.embed).output.requires_grad_(True)
-    blocks = [part(traced, row.layers)[index] for index in range(n_layers)]
-    values = [part(block, row.down).input for block in blocks]
+    heads, values = heads_of(hf)[0], []
+    for index in range(n_layers):
+        block, module = (part(whole, row.layers)[index] for whole in (traced, hf))
+        values.append(_value(block, module, row, Place(index, site), heads))
     return values, part(traced, row.final_norm).output
