@@ -63,6 +63,7 @@ class Options:
     """How a pass is run; see `Model.intervene`."""
 
     frozen: bool
+    scales: bool
     held: frozenset[int]
     read: frozenset[Place]
     logits: bool | tuple[int, ...]
@@ -72,6 +73,7 @@ def options(
     model: Model,
     length: int,
     attention: Attention,
+    norms: Attention,
     constrained: Layers,
     read: Iterable[Place],
     logits_at: Sequence[int] | None,
@@ -79,6 +81,8 @@ def options(
     """Raises InterventionError for what the model or the prompt does not have."""
     if attention not in ("free", "frozen"):
         raise InterventionError(f"Attention is 'free' or 'frozen', not {attention!r}.")
+    if norms not in ("free", "frozen"):
+        raise InterventionError(f"Norms are 'free' or 'frozen', not {norms!r}.")
     layers: Iterable[int] = range(model.n_layers) if constrained == "all" else ()
     if constrained != "all" and (isinstance(constrained, str) or len(constrained)):
         layers = whole_numbers(tuple(constrained), "layers")
@@ -98,7 +102,9 @@ def options(
                     f"{length} tokens."
                 )
         logits = tuple(position % length for position in logits)
-    return Options(attention == "frozen" or bool(held), held, frozenset(read), logits)
+    scales = norms == "frozen"
+    frozen = attention == "frozen" or scales or bool(held)
+    return Options(frozen, scales, held, frozenset(read), logits)
 
 
 def run_each(
@@ -107,6 +113,7 @@ def run_each(
     what: Sequence[What],
     *,
     attention: Attention,
+    norms: Attention,
     constrained: Layers,
     read: Iterable[Place],
     logits_at: Sequence[int] | None,
@@ -116,7 +123,7 @@ def run_each(
     """The work behind `Model.intervene_each`."""
     ids = model.tokenize(prompt)
     rows = [interventions_of(item) for item in what]
-    chosen = options(model, len(ids), attention, constrained, read, logits_at)
+    chosen = options(model, len(ids), attention, norms, constrained, read, logits_at)
     sources = Sources(model)
     _check(model, rows, len(ids), chosen, sources)
     changed = [row for row in dict.fromkeys(rows) if not all(w.is_identity for w in row)]
@@ -153,7 +160,7 @@ def _check(
         model, rows, length, total=length, sources=sources, base_row=None, held=chosen.held
     )
     if chosen.frozen:
-        Lockstep(model, plan, chosen.held)
+        Lockstep(model, plan, chosen.held, chosen.scales)
 
 
 def _pass(
@@ -179,7 +186,7 @@ def _pass(
     reads: set[Place] = set()
     before = None
     if chosen.frozen:
-        reads, before = Lockstep(model, plan, chosen.held).steps(forward)
+        reads, before = Lockstep(model, plan, chosen.held, chosen.scales).steps(forward)
     more, write = plan.steps(forward, 0, len(ids), before)
     run = model.run(
         ids.expand(n_base + len(rows), -1),

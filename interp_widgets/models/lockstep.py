@@ -8,6 +8,8 @@ them pass. So nothing of a first run has to be stored, and the pair costs one pa
     constrained layers   (circuit-tracer's word) their MLPs give what they give in row 0, plus what
                          an intervention itself writes there; a dictionary's skip path carries the
                          difference of its inputs.
+    frozen norms         norms keep the scale of row 0: what a graph's linear model holds, with MLPs
+                         that still answer.
     all constrained      norms keep the scale of row 0, too. What is left is linear in the stream:
                          this is the direct effect, the one that a graph's edges add up.
 
@@ -43,12 +45,16 @@ class Lockstep:
     Args:
         plan: its interventions, none of them in row 0.
         held: the constrained layers.
+        scales: whether norms keep their scales; they do anyway if all layers are held.
 
     Raises InterventionError for an intervention that a held MLP would hide.
     """
 
-    def __init__(self, model: Model, plan: Plan, held: frozenset[int]) -> None:
+    def __init__(
+        self, model: Model, plan: Plan, held: frozenset[int], scales: bool = False
+    ) -> None:
         self.model, self.plan, self.held = model, plan, held
+        self.scales = scales or held == frozenset(range(model.n_layers))
         for act in plan.acts:
             if isinstance(act.what.target, Features | Patterns):
                 continue
@@ -68,7 +74,7 @@ class Lockstep:
                 steps[Place(layer, site)].append(_copy_row_0)
         for layer, site in self._held_at().items():
             steps[Place(layer, site)].append(_copy_row_0)
-        if self.held == frozenset(range(self.model.n_layers)):
+        if self.scales:
             self._keep_scales(forward, reads, steps)
         self._carry_skips(forward, reads, steps)
         return reads, steps

@@ -265,6 +265,7 @@ class Model:
         what: What,
         *,
         attention: Attention = "free",
+        norms: Attention = "free",
         constrained: Layers = (),
         read: Iterable[Place] = (),
         logits_at: Sequence[int] | None = None,
@@ -276,6 +277,8 @@ class Model:
             what: an intervention, a target (which is ablated), or a list of both; several act
                 in forward order and, at one place, in the order given.
             attention: "frozen" keeps the attention patterns of the unchanged run.
+            norms: "frozen" keeps the norms' scales as well as the patterns: what a graph's linear
+                model holds.
             constrained: layers whose MLPs give what they give in the unchanged run, plus what
                 the interventions themselves write there; "all" keeps norm scales, too, which
                 leaves the direct effect. Constrained layers freeze attention, too, and features'
@@ -290,6 +293,7 @@ class Model:
             prompt,
             [interventions_of(what)],
             attention=attention,
+            norms=norms,
             constrained=constrained,
             read=read,
             logits_at=logits_at,
@@ -301,6 +305,7 @@ class Model:
         what: Sequence[What],
         *,
         attention: Attention = "free",
+        norms: Attention = "free",
         constrained: Layers = (),
         read: Iterable[Place] = (),
         logits_at: Sequence[int] | None = None,
@@ -320,6 +325,7 @@ class Model:
             prompt,
             what,
             attention=attention,
+            norms=norms,
             constrained=constrained,
             read=read,
             logits_at=logits_at,
