@@ -101,8 +101,9 @@ class Acting:
 
         Args:
             nodes: features or neurons; several are changed together.
-            how: "edges" (one step), "direct" (paths of any length with attention frozen) or "total"
-                (the live derivative of the model); see `attribution/effects.py`.
+            how: "edges" (one step), "direct" (paths of any length; attention patterns and norm scales
+                frozen) or "total" (the live derivative, nothing frozen); see
+                `attribution/effects.py`.
             factor: 0 ablates, −1 turns over, 2 doubles.
             targets: features, neurons or outputs; None: all outputs, and up to 20 nodes that the
                 group writes to most strongly.
@@ -131,8 +132,8 @@ class Acting:
     ) -> Effects:
         """What follows in the model when nodes are set to `factor` times their activations.
 
-        Args as in `predict`. how: "edges" (everything else held), "direct" (attention patterns
-        held) or "total" (everything free).
+        Args as in `predict`. how: "edges" (everything else held), "direct" (attention patterns and
+        norm scales held) or "total" (everything free).
 
         Raises ValueError as `predict` does, and for a graph from a file.
         """
@@ -151,10 +152,7 @@ class Acting:
             for i in tokens
         }
         base = found.base.float().cpu().numpy()
-        none = np.zeros(len(wanted))
-        return self._effects(
-            "measured", how, factor, index, wanted, base, change, none, probability
-        )
+        return self._effects("measured", how, factor, index, wanted, base, change, {}, probability)
 
     def faithfulness(
         self,
@@ -305,7 +303,7 @@ class Acting:
         targets: NDArray[np.integer],
         value: NDArray[np.floating],
         change: NDArray[np.floating],
-        hidden: NDArray[np.floating],
+        parts: Mapping[str, NDArray[np.floating]],
         probability: dict[str, tuple[float, float]] | None = None,
     ) -> Effects:
         ids = self.table.ids
@@ -317,7 +315,7 @@ class Acting:
             targets=tuple(ids[i] for i in targets),
             value=value.astype(np.float32),
             change=change.astype(np.float32),
-            hidden=hidden.astype(np.float32),
+            parts={name: values.astype(np.float32) for name, values in parts.items()},
             probability=probability or {},
         )
 

@@ -4,17 +4,18 @@ A group of nodes is set to `factor` times their activations (0: ablated, −1: t
 and the values of other nodes change. There are three ways to say by how much, from the narrowest to
 the widest, and each is predicted and measured under the same name:
 
-                predicted                                 measured, the model being run with
-    edges       the graph's edges, one step               attention patterns, norm scales and all other
-                                                          MLP outputs held: only what is written directly
-    direct      path sums, attention and norm scales      attention patterns held, MLPs free
+                predicted                               measured, the model being run with
+    edges       the graph's edges, one step             patterns, norm scales and all other MLP outputs
+                                                        held: only what is written directly
+    direct      path sums: patterns and norm scales     patterns and norm scales held, MLPs free
                 frozen, units linear (paths.py)
-    total       the live derivative, nothing frozen       everything free
+    total       the live derivative, nothing frozen     everything free
                 (live.py)
 
-`total` − `direct` is, to first order, the part that runs through attention patterns (and norm scales):
-the part that a graph cannot show. What is predicted and not measured, or the other way round, is
-curvature: predictions are linear, and setting a strong node to zero is not a small step.
+What `total` has beyond `direct` is what a graph cannot show: the part through attention patterns, and the
+part through norm scales. A prediction of `total` tells them apart, as derivatives with one and then the
+other held. What a measurement has beyond its prediction is curvature (predictions are linear, and setting
+a strong node to zero is no small step) and, in `direct`, what a dictionary leaves unexplained.
 
 In `edges` and `direct` the group is held: what one member does to another is overridden, as it is in
 the measurement. `total` adds the members' derivatives.
@@ -22,7 +23,7 @@ the measurement. `total` adds the members' derivatives.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -30,7 +31,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .live import live_effects
+from .live import Hold, live_effects
 from .paths import edge_effects, shares, table_paths, unit_paths
 from .readings import Readings
 from .replica import Replica
@@ -54,8 +55,10 @@ class Effects:
     kind: "predicted" or "measured"; how: "edges", "direct" or "total".
     nodes: ids of what was changed; targets: ids, outputs first, then by size.
     value: [target], before the change; change: [target].
-    hidden: [target], the part of a `direct` prediction that runs through units outside the graph (in
-        `change` as well); 0 elsewhere, and NaN for a graph from a file, which does not know them.
+    parts: of a prediction, by name, [target] each, in `change` as well. `direct` has "hidden": what
+        runs through units outside the graph (NaN for a graph from a file, which does not know
+        them). `total` has "patterns" and "norms": what runs through attention patterns, and through
+        norm scales.
     probability: of the outputs that are tokens, id to (before, after); of measurements only.
     """
 
@@ -66,7 +69,7 @@ class Effects:
     targets: tuple[str, ...]
     value: NDArray[np.float32]
     change: NDArray[np.float32]
-    hidden: NDArray[np.float32]
+    parts: Mapping[str, NDArray[np.float32]]
     probability: dict[str, tuple[float, float]]
 
     def __getitem__(self, target: str) -> float:
@@ -120,20 +123,23 @@ def targets_of(
     return np.concatenate([np.flatnonzero(table.kind == OUTPUT), strongest[size[strongest] > 0]])
 
 
+Found = tuple[Floats, dict[str, Floats]]  # change [target], and its parts
+
+
 def predict_in_table(
     table: GraphTable,
     nodes: NDArray[np.integer],
     targets: NDArray[np.integer],
     how: How,
     factor: float,
-) -> tuple[Floats, Floats]:
-    """(change, hidden) [target] from the edges alone, as a graph from a file has them."""
+) -> Found:
+    """From the edges alone, as a graph from a file has them."""
     if how == "edges":
         share = np.zeros(table.n_nodes)
         share[nodes] = factor - 1
-        return edge_effects(table, share)[targets], np.zeros(len(targets))
+        return edge_effects(table, share)[targets], {}
     change = table_paths(table, shares(table, nodes, factor - 1))[targets]
-    return change, np.full(len(targets), np.nan)
+    return change, {"hidden": np.full(len(targets), np.nan)}
 
 
 def predict(
@@ -142,21 +148,27 @@ def predict(
     targets: NDArray[np.integer],
     how: How,
     factor: float,
-) -> tuple[Floats, Floats]:
-    """(change, hidden) [target] in the model; see the top of this file."""
-    table, unit = replica.table, torch.from_numpy(replica.unit[nodes])
+) -> Found:
+    """In the model; see the top of this file."""
+    table = replica.table
     if how == "edges":
         return predict_in_table(table, nodes, targets, how, factor)
-    unit = unit.to(replica.units.layer.device)
+    unit = torch.from_numpy(replica.unit[nodes]).to(replica.units.layer.device)
     if how == "total":
-        found = live_effects(replica, [(unit, factor - 1)], Readings(replica, targets))[0]
-        return found.double().cpu().numpy(), np.zeros(len(targets))
+        readings = Readings(replica, targets)
+
+        def along(hold: Hold) -> Floats:
+            found = live_effects(replica, [(unit, factor - 1)], readings, hold=hold)[0]
+            return np.asarray(found.double().cpu().numpy())
+
+        free, without, linear = along("nothing"), along("patterns"), along("norms")
+        return free, {"patterns": free - without, "norms": without - linear}
     responds = torch.ones_like(replica.units.layer, dtype=torch.bool)
     responds[unit] = False
     paths = unit_paths(replica, replica.readers(targets), responds=responds)
     change: Floats = (factor - 1) * paths[:, unit].double().sum(1).cpu().numpy()
     shown = table_paths(table, shares(table, nodes, factor - 1))[targets]
-    return change, change - shown
+    return change, {"hidden": change - shown}
 
 
 def nodes_of(table: GraphTable, index: Sequence[int]) -> NDArray[np.int64]:

@@ -4,10 +4,12 @@ One node after the other is set to `factor` times its activation, and the change
 predicted and measured: an output target's value, or the difference of two (a logit difference).
 
     predicted                                      measured
-    direct   path sums, attention frozen           attention patterns held
+    direct   path sums: patterns, norm scales      patterns and norm scales held, MLPs free
+             frozen, units linear
     total    live derivative times change          everything free
 
-(effects.py defines them.) Half of the nodes are the strongest by influence, which is where a reader
+(effects.py defines them.) And, since this is what a reader of a graph wants to know, the path sums are
+also set against the free model. Half of the nodes are the strongest by influence, which is where a reader
 looks; half are drawn at random from the others, so that the choice does not favour the prediction.
 Spearman's rho says how well the order is predicted (correlation.py).
 
@@ -96,7 +98,7 @@ class Faithfulness:
 
     @cached_property
     def across(self) -> Correlation | None:
-        """Spearman between the graph's prediction (direct) and the free model (total)."""
+        """Spearman between the graph's prediction (direct) and the free model."""
         if "direct" not in self.predicted or "total" not in self.measured:
             return None
         return correlate(self.predicted["direct"], self.measured["total"], self.seed)
@@ -117,13 +119,13 @@ class Faithfulness:
                 f"({draws} draws)"
             )
         if self.across is not None:
-            lines.append(f"  predicted with attention frozen, measured free: {self.across}")
+            lines.append(f"  direct prediction, everything free: {self.across}")
         return "\n".join(lines) + ")"
 
 
 _WORDS: dict[How, str] = {
     "edges": "edges (one step, all else held)",
-    "direct": "direct (attention frozen)",
+    "direct": "direct (attention and norm scales frozen)",
     "total": "total (live derivative, everything free)",
 }
 

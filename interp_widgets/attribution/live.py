@@ -7,13 +7,19 @@ derivative of the target along the change of what the unit writes,
 
 through attention patterns, norm scales and every MLP. It is computed forwards, with dual numbers: one
 pass gives the derivative of all targets along one change, and a batch holds one change per row
-(torch.autograd.forward_ad; equal to gradient times change, see tests/test_predictions.py).
+(torch.autograd.forward_ad). For one target and many changes it is computed backwards.
+
+Some of it can be held: with patterns held, queries and keys lose their tangents; with norms held, a
+norm passes on a tangent times its scale and does not notice that the scale would change. What such a
+derivative lacks is the part that runs through patterns, or through norm scales.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,11 +28,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..models import Edit, Place
+from ..models.anatomy import norm_parameters, part
 from ..models.frozen import output_kind
 from ..models.places import Site
 from .neurons import NeuronUnits
 from .readings import Readings
 from .replica import Replica
+
+Hold = Literal["nothing", "patterns", "norms"]
 
 # Dual numbers know one level for the whole process.
 _ONE_AT_A_TIME = threading.Lock()
@@ -39,8 +48,8 @@ def live_effects(
     changes: Sequence[tuple[Tensor, float]],
     readings: Readings,
     *,
+    hold: Hold = "nothing",
     cancelled: Callable[[], None] = lambda: None,
-    done: Callable[[int], None] = lambda rows: None,
 ) -> Tensor:
     """Derivatives of targets along changes of units: [change, target].
 
@@ -49,46 +58,107 @@ def live_effects(
         changes: each the units that change together [k], and the share of its activation by which
             each changes (-1 for an ablation).
         readings: the targets.
+        hold: what does not answer: nothing, attention patterns, or patterns and norm scales.
         cancelled: called before each pass; raises to stop.
-        done: called with the number of changes that are done.
     """
-    n = replica.frozen.n_positions
-    size = max(1, CHUNK_TOKENS // n)
+    size = max(1, CHUNK_TOKENS // replica.frozen.n_positions)
     out = []
     for start in range(0, len(changes), size):
         cancelled()
-        out.append(_one_pass(replica, changes[start : start + size], readings))
-        done(min(start + size, len(changes)))
+        out.append(_one_pass(replica, changes[start : start + size], readings, hold))
     return torch.cat(out)
 
 
 def _one_pass(
-    replica: Replica, changes: Sequence[tuple[Tensor, float]], readings: Readings
+    replica: Replica, changes: Sequence[tuple[Tensor, float]], readings: Readings, hold: Hold
 ) -> Tensor:
-    model = replica.model
+    model, held = replica.model, hold == "norms"
     ids = replica.frozen.recording.token_ids
-    directions = written(replica, changes)
+    steps: dict[Place, list[Edit]] = defaultdict(list)
+    now: dict[Place, Tensor] = {}
+    reads = set(readings.places(held))
+    if hold != "nothing":
+        for layer in range(model.n_layers):
+            for site in ("attn_q", "attn_k"):
+                steps[Place(layer, site)].append(_without_tangent)
+    if held:
+        for source, target, edit in _norms_held(replica, now):
+            reads.add(source)
+            steps[target].append(edit)
+    for place, direction in written(replica, changes).items():
+        steps[place].append(_along(direction))
 
-    def along(direction: Tensor) -> Edit:
-        # Values that change in front of this place bring a tangent of their own along.
-        def edit(value: Tensor, seen: object) -> Tensor:
-            tangent = direction.to(value.device, value.dtype)
-            primal, before = forward.unpack_dual(value)
-            return forward.make_dual(primal, tangent if before is None else before + tangent)
+    def at(place: Place) -> Edit:
+        def edit(value: Tensor, seen: Mapping[Place, Tensor]) -> Tensor:
+            for step in steps[place]:
+                value = step(value, seen)
+            now[place] = value
+            return value
 
         return edit
 
     with model.lock, _ONE_AT_A_TIME, forward.dual_level():
         run = model.run(
             ids.expand(len(changes), -1),
-            read=readings.places(held=False),
-            write={place: along(direction) for place, direction in directions.items()},
+            read=reads,
+            write={place: at(place) for place in steps},
             logits=False,
         )
-        values = readings.live(run.seen)
+        values = readings.held(run.seen) if held else readings.live(run.seen)
         tangent = forward.unpack_dual(values).tangent
-        # Nothing downstream depends on the change: no tangent at all.
+        # Where nothing behind the change reads it, there is no tangent at all.
         return torch.zeros_like(values) if tangent is None else tangent.clone()
+
+
+def _along(direction: Tensor) -> Edit:
+    # Values behind an earlier change bring a tangent of their own along.
+    def edit(value: Tensor, seen: Mapping[Place, Tensor]) -> Tensor:
+        tangent = direction.to(value.device, value.dtype)
+        primal, before = forward.unpack_dual(value)
+        return forward.make_dual(primal, tangent if before is None else before + tangent)
+
+    return edit
+
+
+def _without_tangent(value: Tensor, seen: Mapping[Place, Tensor]) -> Tensor:
+    return forward.unpack_dual(value).primal
+
+
+def _norms_held(
+    replica: Replica, now: Mapping[Place, Tensor]
+) -> Iterator[tuple[Place, Place, Edit]]:
+    """For each norm inside a block: where it reads, where its output stands, and the edit there that
+    lets a tangent through with the scale held. The last norm is held by how targets are read."""
+    row = replica.model.anatomy
+    for layer, block in enumerate(part(replica.model.hf, row.layers)):
+        norms: list[tuple[str | None, Site, Site]] = [
+            (row.attn_norm, "resid_pre", "attn_normalized"),
+            (row.attn_post_norm, "attn_raw", "attn_out"),
+            (row.mlp_norm, "resid_mid", "mlp_normalized"),
+            (row.mlp_post_norm, "mlp_raw", "mlp_out"),
+        ]
+        for path, source, target in norms:
+            if path is not None:
+                weight, _, epsilon, centred = norm_parameters(part(block, path), row)
+                inside = weight if not target.endswith("normalized") else None
+                place = Place(layer, source)
+                yield place, Place(layer, target), _scaled(place, now, inside, epsilon, centred)
+
+
+def _scaled(
+    source: Place, now: Mapping[Place, Tensor], weight: Tensor | None, epsilon: float, centred: bool
+) -> Edit:
+    def edit(value: Tensor, seen: Mapping[Place, Tensor]) -> Tensor:
+        x, tangent = forward.unpack_dual(now.get(source, seen[source]))
+        primal = forward.unpack_dual(value).primal
+        if tangent is None:
+            return primal
+        if centred:
+            x, tangent = (v - v.mean(-1, keepdim=True) for v in (x, tangent))
+        tangent = tangent * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon)
+        return forward.make_dual(primal, tangent if weight is None else tangent * weight)
+
+    return edit
 
 
 def live_gradient(replica: Replica, vector: Tensor) -> dict[Place, Tensor]:

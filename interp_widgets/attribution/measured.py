@@ -1,7 +1,7 @@
 """Effects as the model has them: the graph's prompt run again with some nodes changed.
 
-The three ways of running it are those of effects.py, and each is measured as it is predicted: `edges`
-reads targets with the norm scales of the graph's run, the others as the model reads them.
+The three ways of running it are those of effects.py, and each is measured as it is predicted: `edges` and
+`direct` read targets with the norm scales of the graph's run, `total` as the model reads them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .replica import Replica
 
 _RUN: dict[How, dict[str, Any]] = {
     "edges": dict(attention="frozen", constrained="all"),
-    "direct": dict(attention="frozen"),
+    "direct": dict(norms="frozen"),
     "total": dict(attention="free"),
 }
 
@@ -59,7 +59,7 @@ def measure(
     progress: called with the share done and a sentence; cancelled: called between runs, raises to
     stop.
     """
-    model, held = replica.model, how == "edges"
+    model, held = replica.model, how != "total"
     ids = replica.frozen.recording.token_ids
     places = readings.places(held)
     read = readings.held if held else readings.live
