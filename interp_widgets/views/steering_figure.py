@@ -43,7 +43,7 @@ def look(theme: str) -> Template:
     )
 
     def line(shade: str, width: float, dash: str = "solid") -> Any:
-        return go.Scatter(line=dict(color=shade, width=width, dash=dash))
+        return go.Scatter(line=dict(color=shade, width=width, dash=dash), marker=dict(color=shade))
 
     def area(shade: str) -> Any:
         return go.Scatter(line=dict(width=0, color=shade), fillcolor=shade)
@@ -57,7 +57,7 @@ def look(theme: str) -> Template:
         "contrast": line(colour["ink"], 1.2, "dashdot"),
         "words": line(colour["ink"], 1.2, "dot"),
         "damage": line(DAMAGE[theme], 2, "dash"),
-        "repetition": line(colour["soft"], 1.2, "longdash"),
+        "repetition": line(colour["soft"], 1.2),
         "repeats": line(colour["soft"], 0.8, "dot"),
     }
     return go.layout.Template(
@@ -110,10 +110,11 @@ def make(theme: str) -> FigureWidget:
             overlaying="y",
             side="right",
             range=[0, 1],
+            tickvals=[0, 0.25, 0.5, 0.75, 1],
             tickformat=".0%",
+            title_text="repetition",
             showgrid=False,
             zeroline=False,
-            nticks=4,
         ),
     )
     figure._config = {"displayModeBar": False, "responsive": True}

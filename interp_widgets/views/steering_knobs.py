@@ -135,10 +135,11 @@ class Knob:
 
     @property
     def limits(self) -> dict[Mode, tuple[float, float]]:
-        """The ends of its slider: as much as the stream is long, and beyond what is natural."""
+        """The ends of its slider: half the stream's norm, where steering is often at its best, and
+        beyond what is natural. A typed number may go further."""
         far = 1.0
         if self.size is not None:
-            far = max(1 / self.size.share, 1.25 * self.size.top)
+            far = max(0.5 / self.size.share, 1.25 * self.size.top)
             digits = 1 - math.floor(math.log10(far))
             far = round(far, digits)
         start = abs(self.start.value)

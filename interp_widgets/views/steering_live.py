@@ -352,7 +352,9 @@ class Steering:
         known = next((t for t in self.history if (t.settings, t.variants) == what), None)
         if known is None:
             self._count += 1
-            line = label(self.variants, self.knobs, self.settings, self._plain)
+            ordered = [self.variants[self.active]]
+            ordered += [each for each in self.variants if each is not ordered[0]]
+            line = label(ordered, self.knobs, self.settings, self._plain)
             self.history.insert(0, Tried(self._count, line, text, *what, self.active))
             self.now = self._count
             del self.history[TRIED:]

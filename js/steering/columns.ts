@@ -37,6 +37,12 @@ export class Columns {
     return Math.max(0, ...this.rows.map((row) => row.tokens.length));
   }
 
+  /** Tokens of the shortest text that is still being written. */
+  get written(): number {
+    const growing = this.rows.filter((row) => row.ended === "" && !row.same);
+    return Math.min(this.length, ...growing.map((row) => row.tokens.length));
+  }
+
   /** Tokens of the steered texts. */
   get steered(): number {
     return Math.max(0, ...this.rows.slice(1).map((row) => row.tokens.length));
@@ -52,7 +58,7 @@ export class Columns {
 
   /** False if tokens in between were missed: the page came later than they did. */
   addSteps({ run, from, steps }: Steps): boolean {
-    if (run !== this.run) return false;
+    if (run !== this.run) return run < this.run;
     let whole = true;
     const grown = new Set<number>();
     for (const [step, tokens] of steps.entries()) {

@@ -117,7 +117,7 @@ class Strip {
   private readonly top = h("i", { class: "iw-s-peak" });
   private knob: Knob | null = null;
   private turn: Turn = { mode: "add", value: 0 };
-  private unit: Unit = "sigma";
+  private wanted: Unit = "sigma";
   private variant = 0;
   private keys = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -186,6 +186,13 @@ class Strip {
     return this.knob?.limits[this.turn.mode] ?? [-1, 1];
   }
 
+  /** Factors have no unit, and what has no size is raw. */
+  private get unit(): Unit {
+    const { knob, wanted } = this;
+    const sized = wanted === "sigma" ? Boolean(knob?.sigma) : knob?.share !== null;
+    return this.turn.mode === "scale" || !sized ? "raw" : wanted;
+  }
+
   /** The handle rests exactly: the step next to the resting value is that value. */
   private get slid(): number {
     const [low, high] = this.limits;
@@ -196,8 +203,7 @@ class Strip {
 
   show(knob: Knob, turn: Turn, unit: Unit, off: boolean, variant: number): void {
     this.knob = knob;
-    const sized = unit === "sigma" ? Boolean(knob.sigma) : knob.share !== null;
-    this.unit = turn.mode === "scale" || !sized ? "raw" : unit;
+    this.wanted = unit;
     const place = knob.name.endsWith(knob.place) ? "" : knob.place;
     this.name.replaceChildren(h("b", {}, knob.name), " ", h("small", {}, place));
     this.name.title = `${knob.name}, ${knob.place}. ${natural(knob)}`;
@@ -273,11 +279,8 @@ class Strip {
   private commit(value: number, mode: Mode = this.turn.mode): void {
     this.held = false;
     const same = value === this.turn.value && mode === this.turn.mode;
-    if (same || !this.apply(mode, value)) this.preview(this.turn);
-    else {
-      this.turn = { mode, value };
-      this.preview(this.turn);
-    }
+    if (!same && this.apply(mode, value)) this.turn = { mode, value };
+    this.preview(this.turn);
   }
 
   private release(): void {

@@ -40,16 +40,16 @@ export class Panel {
       steered && h("th", { attrs: { scope: "col" } }, "change"),
     );
     const rows = next.tokens.map(([text, before, after]) => {
-      const change = before === null || after === null ? null : after - before;
-      const sign =
-        !change || Math.abs(change) < 0.005 ? "" : change < 0 ? "iw-s-less" : "iw-s-more";
+      // What was not listed is less likely than all that were: next to nothing.
+      const change = (after ?? 0) - (before ?? 0);
+      const sign = Math.abs(change) < 0.005 ? "" : change < 0 ? "iw-s-less" : "iw-s-more";
       return h(
         "tr",
         {},
         h("th", { attrs: { scope: "row" }, title: text }, tokenText(text)),
         h("td", {}, shown(before)),
         steered && h("td", {}, shown(after)),
-        steered && h("td", { class: sign }, change === null ? "" : points(change)),
+        steered && h("td", { class: sign }, points(change)),
       );
     });
     this.table.replaceChildren(h("thead", {}, head), h("tbody", {}, ...rows));

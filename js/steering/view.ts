@@ -165,7 +165,7 @@ export class View {
   }
 
   private get words(): string {
-    return stateSentence(this.live, this.columns.length);
+    return stateSentence(this.live, this.columns.written);
   }
 
   private press(): void {
@@ -183,6 +183,7 @@ export class View {
 
   private answered(): void {
     clearTimeout(this.timer);
+    if (this.spoken.textContent === this.said) this.spoken.textContent = "";
     this.said = "";
   }
 

@@ -80,7 +80,7 @@ export function sizes(turn: Turn, knob: Knob, unit: Unit): string {
   if (unit !== "raw") parts.push(`raw ${number(turn.value)}`);
   if (unit !== "sigma" && knob.sigma) parts.push(`${signed(turn.value / knob.sigma, 1)} σ`);
   if (unit !== "share" && knob.share !== null)
-    parts.push(`${percent(Math.abs(turn.value) * knob.share)} of norm`);
+    parts.push(`${percent(Math.abs(turn.value) * knob.share)} norm`);
   return parts.join(" · ");
 }
 
