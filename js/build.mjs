@@ -4,6 +4,7 @@
 //   graph-standalone.js  the same view as a plain script, for pages with no kernel
 //   training.js, .css    the live view of a training; its charts are plotly's own
 //   steering.js, .css    the steering view
+//   ablation.js, .css    the ablation view
 import { mkdir } from "node:fs/promises";
 import * as esbuild from "esbuild";
 
@@ -41,6 +42,13 @@ const targets = [
     outfile: `${OUT}/steering.js`,
   },
   { ...common, entryPoints: ["js/steering/style.css"], outfile: `${OUT}/steering.css` },
+  {
+    ...common,
+    entryPoints: ["js/ablation/widget.ts"],
+    format: "esm",
+    outfile: `${OUT}/ablation.js`,
+  },
+  { ...common, entryPoints: ["js/ablation/style.css"], outfile: `${OUT}/ablation.css` },
 ];
 
 await mkdir(OUT, { recursive: true });

@@ -48,10 +48,9 @@ def given(what: Any) -> tuple[Given, ...]:
     if isinstance(what, Mapping):
         named: Iterable[tuple[str, Any]] = what.items()
     else:
-        listed: Any = [what] if isinstance(what, Intervention | Target) else what
-        if not isinstance(listed, Sequence) or isinstance(listed, str) or not listed:
-            interventions_of(listed)  # raises: not a list, or an empty one
-        named = [("", each) for each in listed]
+        one = isinstance(what, Intervention | Target | str) or not isinstance(what, Sequence)
+        # What is no list, or an empty one, is refused below or here.
+        named = [("", each) for each in ([what] if one or not what else what)]
     found: list[Given] = []
     for name, each in named:
         changes = interventions_of(each)

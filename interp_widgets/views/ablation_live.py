@@ -333,8 +333,9 @@ class Ablation:
             if values and not everything and now - self._sent["values"] < TICK:
                 return
             self._sent["values"] = now
-            self.view.values = self._packed()
-            self.view.live = live_message(self)
+            with self.view.hold_sync():  # in one message: `live` says what the values are of
+                self.view.values = self._packed()
+                self.view.live = live_message(self)
             if everything:
                 self._show_result()
             ended = self.state != "computing"

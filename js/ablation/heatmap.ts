@@ -1,0 +1,363 @@
+/**
+ * A heatmap as a grid of elements, layer 0 at the bottom: each mark can be clicked, reached with the
+ * arrow keys and read aloud. Thousands of marks are made a few rows per frame.
+ */
+import { h } from "../shared/dom";
+import { tokenText } from "../shared/format";
+import { type Live, type Metric, type PanelId, type Part, partId, span } from "./state";
+import { effect, partName, short, withUnit } from "./words";
+
+const AT_ONCE = 1200; // marks made in one go, a few milliseconds
+const GUTTER = 66;
+const WIDTH = [15, 76] as const;
+const HEIGHT = [13, 44] as const;
+const NUMBERS = [34, 17] as const; // marks at least as large carry their number
+const LINE = 18;
+const TURNED = 74;
+
+export type Pick = (part: Part, add: boolean) => void;
+
+export class Heatmap {
+  readonly el = h("div", { class: "iw-a-scroll" });
+  private grid: HTMLElement = h("div");
+  private cells: HTMLElement[] = [];
+  private rows: HTMLElement[] = [];
+  private live: Live | null = null;
+  private panel: PanelId = "residual";
+  private values: Float32Array = new Float32Array();
+  private painted: Float32Array = new Float32Array();
+  private selected: readonly string[] = [];
+  private marked = "";
+  private built = "";
+  private focus = 0;
+  private frame = 0;
+  private numbers = false;
+
+  constructor(
+    private readonly pick: Pick,
+    private readonly clear: () => void,
+    private readonly point: (part: Part | null) => void,
+  ) {}
+
+  /** Draws what is there; only what has changed is touched. */
+  show(live: Live, panel: PanelId, values: Float32Array, selected: readonly string[]): void {
+    const [start, size] = span(live, panel);
+    this.live = live;
+    this.panel = panel;
+    this.values = values.length >= start + size ? values.subarray(start, start + size) : NONE;
+    this.selected = selected;
+    const key = JSON.stringify([panel, live.layers, this.columns, live.clean, live.corrupted]);
+    if (key !== this.built) {
+      this.built = key;
+      this.build();
+    }
+    this.paint();
+  }
+
+  private get columns(): number {
+    return this.live?.panels.find((each) => each.id === this.panel)?.columns ?? 0;
+  }
+
+  private get metric(): Metric | null {
+    return this.live?.metric ?? null;
+  }
+
+  private build(): void {
+    cancelAnimationFrame(this.frame);
+    const { live } = this;
+    this.cells = [];
+    this.rows = [];
+    this.painted = NONE;
+    this.marked = "";
+    this.focus = 0;
+    if (!live || live.layers === 0 || this.columns === 0) {
+      this.el.replaceChildren();
+      return;
+    }
+    this.grid = h("div", {
+      class: "iw-a-grid",
+      attrs: {
+        role: "grid",
+        "aria-label": `Effects by layer and ${this.panel === "heads" ? "head" : "position"}`,
+        "aria-multiselectable": true,
+        "aria-rowcount": live.layers,
+        "aria-colcount": this.columns,
+      },
+      on: {
+        click: (event) => this.clicked(event),
+        keydown: (event) => this.pressed(event),
+        focusin: (event) => this.pointed(event),
+        pointerover: (event) => this.pointed(event),
+        pointerleave: () => this.point(null),
+      },
+    });
+    this.el.replaceChildren(this.grid);
+    this.makeRows(0);
+  }
+
+  /** Rows from layer `from` on, as many as one frame takes; the rest in the next. */
+  private makeRows(from: number): void {
+    const { live, columns } = this;
+    if (!live) return;
+    let layer = from;
+    for (let made = 0; layer < live.layers && made < AT_ONCE; layer++, made += columns) {
+      const cells = Array.from({ length: columns }, (_, index) =>
+        h("div", {
+          class: "iw-a-cell iw-a-blank",
+          attrs: { role: "gridcell", tabindex: -1, "data-cell": layer * columns + index },
+        }),
+      );
+      this.cells.push(...cells);
+      const row = h(
+        "div",
+        { class: "iw-a-row", attrs: { role: "row" } },
+        this.header({ panel: this.panel, layer, index: null }, `L${layer}`, "iw-a-layer"),
+        ...cells,
+      );
+      this.rows.push(row);
+      this.grid.prepend(row);
+    }
+    if (layer < live.layers) {
+      this.frame = requestAnimationFrame(() => {
+        this.makeRows(layer);
+        this.paint();
+      });
+      return;
+    }
+    this.grid.append(...this.axis(live));
+    this.cells[this.focus]?.setAttribute("tabindex", "0");
+    this.fit();
+  }
+
+  private header(part: Part, text: string, kind: string): HTMLElement {
+    const name = this.live ? partName(part, this.live) : text;
+    return h(
+      "div",
+      { class: `iw-a-head ${kind}`, attrs: { role: "rowheader" } },
+      h(
+        "button",
+        {
+          title: name,
+          attrs: { type: "button", "data-part": partId(part), "aria-label": name, tabindex: -1 },
+        },
+        text,
+      ),
+    );
+  }
+
+  /** Both prompts below the columns; under heads, their numbers. */
+  private axis(live: Live): HTMLElement[] {
+    const { columns, panel } = this;
+    if (panel === "heads") {
+      const numbers = Array.from({ length: columns }, (_, index) =>
+        h("div", { class: "iw-a-tick" }, String(index)),
+      );
+      const corner = h("div", { class: "iw-a-head iw-a-prompt" }, "head");
+      return [h("div", { class: "iw-a-axis" }, corner, ...numbers)];
+    }
+    const line = (name: string, tokens: readonly string[], other: readonly string[] | null) =>
+      h(
+        "div",
+        { class: "iw-a-axis" },
+        h("div", { class: "iw-a-head iw-a-prompt" }, name),
+        ...tokens.map((token, index) => {
+          const part: Part = { panel, layer: null, index };
+          const differs = other !== null && other[index] !== token;
+          const name = partName(part, live);
+          return h(
+            "div",
+            { class: `iw-a-tick${differs ? " iw-a-differs" : ""}` },
+            h(
+              "button",
+              {
+                title: `${token} · select ${name}`,
+                attrs: {
+                  type: "button",
+                  "data-part": partId(part),
+                  "aria-label": name,
+                  tabindex: -1,
+                },
+              },
+              tokenText(token),
+            ),
+          );
+        }),
+      );
+    const lines = [line(live.corrupted ? "clean" : "prompt", live.clean, live.corrupted)];
+    if (live.corrupted) lines.push(line("corrupted", live.corrupted, live.clean));
+    return lines;
+  }
+
+  /** Marks as large as fit; beyond that the grid scrolls. */
+  fit(): void {
+    const { live, columns } = this;
+    if (!live || columns === 0) return;
+    const across = (this.el.clientWidth || 560) - GUTTER - 14;
+    const width = clamp(Math.floor(across / columns), WIDTH);
+    const turned = this.panel !== "heads" && width < 40;
+    const lines = this.panel === "heads" ? 1 : live.corrupted ? 2 : 1;
+    const down = (this.el.clientHeight || 300) - lines * (turned ? TURNED : LINE) - 8;
+    const height = clamp(Math.floor(down / live.layers), HEIGHT);
+    this.grid.style.setProperty("--iw-w", `${width}px`);
+    this.grid.style.setProperty("--iw-h", `${height}px`);
+    this.grid.classList.toggle("iw-a-turned", turned);
+    const numbers = width >= NUMBERS[0] && height >= NUMBERS[1];
+    if (numbers !== this.numbers) {
+      this.numbers = numbers;
+      this.painted = NONE;
+      this.paint();
+    }
+  }
+
+  private paint(): void {
+    const { live, metric, values, painted, selected, columns } = this;
+    if (!live) return;
+    const scale = metric?.scale ?? 1;
+    const fresh = painted.length !== values.length;
+    const chosen = new Set(selected);
+    const marked = selected.join("\n");
+    const remark = marked !== this.marked;
+    this.cells.forEach((cell, at) => {
+      const value = values.length > 0 ? values[at] : Number.NaN;
+      const repaint = fresh || !Object.is(value, painted[at]);
+      if (repaint) this.paintCell(cell, at, value, scale);
+      if (repaint || remark) this.markCell(cell, this.part(at), chosen);
+    });
+    // Rows that are still to be made are painted when they are.
+    const complete = this.cells.length === live.layers * columns;
+    this.painted = complete && values.length > 0 ? values.slice() : NONE;
+    this.marked = complete ? marked : "";
+    for (const el of this.grid.querySelectorAll<HTMLElement>("[data-part]")) {
+      el.classList.toggle("iw-a-on", chosen.has(el.dataset.part ?? ""));
+    }
+  }
+
+  private markCell(cell: HTMLElement, part: Part, chosen: ReadonlySet<string>): void {
+    const own = chosen.has(partId(part));
+    const row = chosen.has(partId({ ...part, index: null }));
+    const column = part.panel !== "heads" && chosen.has(partId({ ...part, layer: null }));
+    cell.classList.toggle("iw-a-own", own);
+    cell.classList.toggle("iw-a-in", row || column);
+    cell.setAttribute("aria-selected", String(own || row || column));
+  }
+
+  private paintCell(cell: HTMLElement, at: number, value: number, scale: number): void {
+    const { live, metric } = this;
+    if (!live) return;
+    const known = Number.isFinite(value);
+    const strength = known ? Math.min(1, Math.abs(value) / scale) : 0;
+    const nothing = strength < 0.004;
+    cell.style.setProperty("--iw-alpha", strength.toFixed(3));
+    cell.className = `iw-a-cell${known ? (nothing ? "" : value < 0 ? " iw-a-neg" : " iw-a-pos") : " iw-a-blank"}${strength > 0.6 ? " iw-a-strong" : ""}`;
+    cell.textContent = known && this.numbers && strength >= 0.015 ? short(value) : "";
+    const text = known ? withUnit(effect(value, scale), metric?.unit ?? "") : "not computed";
+    cell.setAttribute("aria-label", `${partName(this.part(at), live)}: ${text}`);
+  }
+
+  /** The mark that an element belongs to. */
+  private part(at: number): Part {
+    const { columns, panel } = this;
+    return { panel, layer: Math.floor(at / columns), index: at % columns };
+  }
+
+  value(part: Part): number {
+    if (part.panel !== this.panel || part.layer === null || part.index === null) return Number.NaN;
+    return this.values[part.layer * this.columns + part.index] ?? Number.NaN;
+  }
+
+  private target(event: Event): Part | null {
+    const el = (event.target as HTMLElement).closest<HTMLElement>("[data-cell], [data-part]");
+    if (!el) return null;
+    if (el.dataset.cell !== undefined) return this.part(Number(el.dataset.cell));
+    const [, panel, layer, index] =
+      /^(\w+)(?:\.L(\d+))?(?:\.p(\d+))?$/.exec(el.dataset.part ?? "") ?? [];
+    return {
+      panel: panel as PanelId,
+      layer: layer === undefined ? null : Number(layer),
+      index: index === undefined ? null : Number(index),
+    };
+  }
+
+  private clicked(event: MouseEvent): void {
+    const part = this.target(event);
+    if (!part) return;
+    if (part.layer !== null && part.index !== null) {
+      this.moveTo(part.layer * this.columns + part.index);
+    }
+    this.pick(part, event.shiftKey || event.ctrlKey || event.metaKey);
+  }
+
+  private pointed(event: Event): void {
+    this.point(this.target(event));
+  }
+
+  private moveTo(at: number): void {
+    this.cells[this.focus]?.setAttribute("tabindex", "-1");
+    this.focus = at;
+    this.cells[at]?.setAttribute("tabindex", "0");
+    this.cells[at]?.focus({ preventScroll: false });
+  }
+
+  private pressed(event: KeyboardEvent): void {
+    const { columns, live } = this;
+    const on = (event.target as HTMLElement).dataset.cell !== undefined;
+    if (event.key === "Escape") {
+      this.clear();
+      return;
+    }
+    if (!live || !on) return;
+    const layer = Math.floor(this.focus / columns);
+    const index = this.focus % columns;
+    let next: readonly [number, number] | null = null;
+    switch (event.key) {
+      case "ArrowLeft":
+        next = [layer, index - 1];
+        break;
+      case "ArrowRight":
+        next = [layer, index + 1];
+        break;
+      case "ArrowUp": // layer 0 is at the bottom
+        next = [layer + 1, index];
+        break;
+      case "ArrowDown":
+        next = [layer - 1, index];
+        break;
+      case "Home":
+        next = [layer, 0];
+        break;
+      case "End":
+        next = [layer, columns - 1];
+        break;
+      case "Enter":
+      case " ":
+        event.preventDefault();
+        this.pick(this.part(this.focus), event.shiftKey || event.ctrlKey || event.metaKey);
+        return;
+      // Whole rows and columns by key, as their labels do by mouse.
+      case "l":
+        this.pick({ panel: this.panel, layer, index: null }, event.shiftKey);
+        return;
+      case "p":
+        if (this.panel !== "heads")
+          this.pick({ panel: this.panel, layer: null, index }, event.shiftKey);
+        return;
+      default:
+        return;
+    }
+    event.preventDefault();
+    const [toLayer, toIndex] = next;
+    if (toLayer >= 0 && toLayer < live.layers && toIndex >= 0 && toIndex < columns) {
+      this.moveTo(toLayer * columns + toIndex);
+    }
+  }
+
+  destroy(): void {
+    cancelAnimationFrame(this.frame);
+  }
+}
+
+const NONE = new Float32Array();
+
+function clamp(value: number, [low, high]: readonly [number, number]): number {
+  return Math.max(low, Math.min(high, value));
+}

@@ -1,0 +1,444 @@
+/** The whole ablation view. It knows no notebook: the widget gives it state and a host. */
+import { button, h } from "../shared/dom";
+import { number } from "../shared/format";
+import { followTheme } from "../shared/theme";
+import { Heatmap } from "./heatmap";
+import { Help, Legend } from "./help";
+import { Panel } from "./panel";
+import {
+  type Direction,
+  EMPTY,
+  type Host,
+  type Live,
+  type PanelId,
+  type Part,
+  parsePart,
+  partId,
+  type Result,
+  resultKey,
+  span,
+} from "./state";
+import {
+  baseText,
+  effect,
+  itemName,
+  methodSentence,
+  metricTitle,
+  partName,
+  says,
+  stateSentence,
+  withUnit,
+} from "./words";
+
+/** While it computes, news come several times a second; a long task takes a second or two. */
+const SILENCE_MS = 15_000;
+const DIRECTIONS: readonly Direction[] = ["noising", "denoising"];
+
+const OFFLINE =
+  "No kernel behind this view. What was measured is still here; run its cell again to measure more.";
+const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
+
+export class View {
+  readonly root = h("div", {
+    class: "iw-root iw-ablation",
+    attrs: {
+      "data-iw-state": "pending",
+      "data-jp-suppress-context-menu": true,
+      role: "region",
+      "aria-label": "Ablation",
+    },
+  });
+  private readonly abort = new AbortController();
+  private readonly title = h("b", { class: "iw-a-title" });
+  private readonly sentence = h("span", { class: "iw-a-sentence" });
+  private readonly bar = h("div", {
+    class: "iw-a-progress",
+    attrs: {
+      role: "progressbar",
+      "aria-label": "Heatmaps",
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+    },
+  });
+  private readonly cancel: HTMLButtonElement;
+  private readonly resume: HTMLButtonElement;
+  private readonly notice = h("div", { class: "iw-a-notice", attrs: { hidden: true } });
+  private readonly tabs = h("div", { class: "iw-a-tabs", attrs: { role: "tablist" } });
+  private readonly ways = h("div", {
+    class: "iw-a-ways",
+    attrs: { role: "radiogroup", "aria-label": "Direction" },
+  });
+  private readonly method = h("p", { class: "iw-a-method" });
+  private readonly answers = h("div", { class: "iw-a-answers" });
+  private readonly heatmap: Heatmap;
+  private readonly panel: Panel;
+  private readonly legend = new Legend();
+  private readonly spoken = h("div", {
+    class: "iw-hidden",
+    attrs: { role: "status", "aria-live": "polite" },
+  });
+  private live: Live = EMPTY;
+  private shown: PanelId = "residual";
+  private direction: Direction = "noising";
+  private selected: readonly string[] = [];
+  private pointed: Part | null = null;
+  /** By method: what was computed in one direction stays while the other is shown. */
+  private readonly values = new Map<string, Float32Array>();
+  private readonly lives = new Map<string, Live>();
+  private readonly results = new Map<string, Result>();
+  private offline = false;
+  private heard = 0;
+  private said = "";
+  private tabNames = "";
+
+  constructor(
+    parent: HTMLElement,
+    private readonly host: Host,
+  ) {
+    const { root } = this;
+    const { signal } = this.abort;
+    const help = new Help(() => root.querySelector<HTMLElement>("[aria-label=Help]")?.focus());
+    this.cancel = button("Cancel", () => host.act("cancel"), {
+      class: "iw-a-action",
+      title: "Stops filling the heatmaps; what is there stays",
+    });
+    this.resume = button("Resume", () => host.act("resume"), {
+      class: "iw-a-action",
+      title: "Goes on filling the heatmaps",
+    });
+    this.heatmap = new Heatmap(
+      (part, add) => this.pick(partId(part), add),
+      () => this.select([]),
+      (part) => {
+        this.pointed = part;
+        this.showAnswers();
+      },
+    );
+    this.panel = new Panel(
+      (ids) => this.select(ids),
+      (id) => this.pick(id, true),
+    );
+    root.append(
+      h(
+        "header",
+        { class: "iw-a-top" },
+        this.title,
+        this.sentence,
+        this.cancel,
+        this.resume,
+        button("?", () => help.toggle(), {
+          title: "What everything here means",
+          attrs: { "aria-label": "Help" },
+        }),
+      ),
+      this.bar,
+      this.notice,
+      h(
+        "div",
+        { class: "iw-a-body" },
+        h(
+          "div",
+          { class: "iw-a-main" },
+          h("div", { class: "iw-a-choices" }, this.tabs, this.ways),
+          this.method,
+          this.heatmap.el,
+          this.answers,
+        ),
+        this.panel.el,
+      ),
+      this.legend.el,
+      help.el,
+      this.spoken,
+    );
+    parent.append(root);
+    followTheme(root, () => {}, signal);
+    // JupyterLab has commands on bare keys; keys with Ctrl or Cmd stay its own.
+    root.addEventListener(
+      "keydown",
+      (event) => {
+        if (!event.ctrlKey && !event.metaKey) event.stopPropagation();
+      },
+      { signal },
+    );
+    root.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.key === "Escape" && help.el.hidden && this.selected.length > 0) this.select([]);
+      },
+      { signal },
+    );
+    const resized = new ResizeObserver(() => this.heatmap.fit());
+    resized.observe(this.heatmap.el);
+    signal.addEventListener("abort", () => resized.disconnect());
+    const watch = setInterval(() => this.listen(), 2000);
+    signal.addEventListener("abort", () => clearInterval(watch));
+    this.show();
+  }
+
+  // --- what Python sends ---------------------------------------------------------------------
+
+  receive(live: Partial<Live>, values: Float32Array): void {
+    const full = { ...EMPTY, ...live };
+    const before = this.lives.get(full.method)?.state;
+    this.lives.set(full.method, full);
+    this.values.set(full.method, values);
+    this.heard = performance.now();
+    if (before !== full.state) {
+      this.said = "";
+      this.spoken.textContent = stateSentence(full);
+    }
+    this.live = full;
+    this.show();
+  }
+
+  setResult(result: Result): void {
+    const key = resultKey(result.direction, result.ids);
+    const kept = this.results.get(key);
+    // An answer that is on its way must not replace one that is complete.
+    if (kept?.stage === "done" && result.stage === "computing") return;
+    this.results.set(key, result);
+    if (key === this.key && result.effect && !kept?.effect) this.speak(result);
+    this.show();
+  }
+
+  /** What was chosen, here or in Python. */
+  setChoice(shown: PanelId, direction: Direction, selected: readonly string[]): void {
+    this.shown = shown;
+    this.direction = direction;
+    this.selected = [...selected];
+    this.show();
+  }
+
+  setHeight(height: number): void {
+    this.root.style.height = `${height}px`;
+    this.heatmap.fit();
+  }
+
+  setOffline(offline: boolean): void {
+    if (this.offline === offline) return;
+    this.offline = offline;
+    this.show();
+  }
+
+  // --- what a user does ----------------------------------------------------------------------
+
+  private get key(): string {
+    return resultKey(this.direction, this.selected);
+  }
+
+  private pick(id: string, add: boolean): void {
+    if (!add) this.select([id]);
+    else if (this.selected.includes(id)) this.select(this.selected.filter((each) => each !== id));
+    else this.select([...this.selected, id]);
+  }
+
+  private select(selected: readonly string[]): void {
+    this.selected = [...selected];
+    this.show(); // at once, with what is known; the kernel hears of it behind
+    this.host.choose({ selected: [...selected] });
+  }
+
+  private choose(shown: PanelId): void {
+    this.shown = shown;
+    this.show();
+    this.host.choose({ shown });
+  }
+
+  private turn(direction: Direction): void {
+    this.direction = direction;
+    this.show();
+    this.host.choose({ direction });
+  }
+
+  // --- what is on screen ---------------------------------------------------------------------
+
+  /** The state of the direction that is chosen; the other one's until there is any. */
+  private get now(): Live {
+    const { live } = this;
+    if (live.corrupted === null || live.method === this.direction) return live;
+    return (
+      this.lives.get(this.direction) ?? {
+        ...live,
+        state: live.state === "empty" ? "empty" : "computing",
+        method: this.direction,
+        metric: null,
+        progress: 0,
+        message: "",
+      }
+    );
+  }
+
+  private show(): void {
+    const live = this.now;
+    const values = this.values.get(live.method) ?? new Float32Array();
+    const result = this.results.get(this.key) ?? null;
+    const { root } = this;
+    root.dataset.iwState = live.state;
+    root.dataset.iwShown = this.shown;
+    root.dataset.iwDirection = this.direction;
+    root.dataset.iwSelected = this.selected.join(" ");
+    root.dataset.iwResult = this.selected.length > 0 ? (result?.stage ?? "asked") : "";
+    this.showTop(live);
+    this.showChoices(live);
+    this.method.textContent = live.state === "empty" ? "" : methodSentence(live);
+    if (live.warning) this.method.textContent += ` ${live.warning}`;
+    this.method.title = this.method.textContent ?? "";
+    this.heatmap.show(live, this.shown, values, this.selected);
+    this.showAnswers();
+    this.panel.show({
+      live: { ...live, progress: 0, message: "", state: live.state === "empty" ? "empty" : "done" },
+      selected: this.selected,
+      result,
+      known: this.selected.map((id) => this.valueOf(live, values, id)),
+      strongest: this.selected.length > 0 ? [] : this.strongest(live, values),
+      offline: this.offline,
+    });
+    const { metric } = live;
+    this.legend.setFull(
+      metric
+        ? `full colour: ${withUnit(number(metric.scale), metric.unit)}${metric.full === null ? "" : ", all of the difference"}`
+        : "full effect",
+    );
+  }
+
+  private showTop(live: Live): void {
+    const title = live.metric ? metricTitle(live.metric) : "Ablation";
+    this.title.textContent = title;
+    this.title.title = live.model ? `${title}, of ${live.model}` : "";
+    const runs = live.metric ? `${baseText(live.metric)} with nothing changed · ` : "";
+    const text = this.offline ? "" : runs + stateSentence(live);
+    this.sentence.textContent = text;
+    this.sentence.title = text;
+    this.cancel.hidden = this.offline || live.state !== "computing";
+    this.resume.hidden = this.offline || !(live.state === "cancelled" || live.state === "failed");
+    this.bar.hidden = live.state === "empty";
+    this.bar.style.setProperty("--iw-fill", `${(100 * live.progress).toFixed(1)}%`);
+    this.bar.setAttribute("aria-valuenow", String(Math.round(100 * live.progress)));
+    this.bar.setAttribute("aria-valuetext", stateSentence(live));
+    const failed = live.state === "failed" || live.state === "empty" ? stateSentence(live) : "";
+    const notice = this.offline ? OFFLINE : this.said || failed;
+    this.notice.hidden = notice === "";
+    if (this.notice.textContent !== notice) this.notice.textContent = notice;
+  }
+
+  /** Made again only when they are others, so that the focus stays. */
+  private showChoices(live: Live): void {
+    const names = JSON.stringify([live.panels, live.corrupted !== null]);
+    if (names !== this.tabNames) {
+      this.tabNames = names;
+      this.tabs.replaceChildren(
+        ...live.panels.map(({ id, title }) =>
+          button(title, () => this.choose(id), {
+            class: "iw-a-tab",
+            attrs: { role: "tab", "data-tab": id },
+            on: { keydown: (event) => this.alongTabs(event, live, id) },
+          }),
+        ),
+      );
+      this.ways.replaceChildren(
+        ...(live.corrupted ? DIRECTIONS : []).map((way) =>
+          button(way, () => this.turn(way), {
+            class: "iw-a-way",
+            title: methodSentence({ ...live, method: way }),
+            attrs: { role: "radio", "data-way": way },
+            on: {
+              keydown: (event) => {
+                if (!event.key.startsWith("Arrow")) return;
+                event.preventDefault();
+                const other = way === "noising" ? "denoising" : "noising";
+                this.turn(other);
+                this.ways.querySelector<HTMLElement>(`[data-way=${other}]`)?.focus();
+              },
+            },
+          }),
+        ),
+      );
+    }
+    for (const el of this.tabs.querySelectorAll<HTMLElement>("[data-tab]")) {
+      const on = el.dataset.tab === this.shown;
+      el.setAttribute("aria-selected", String(on));
+      el.tabIndex = on ? 0 : -1;
+    }
+    for (const el of this.ways.querySelectorAll<HTMLElement>("[data-way]")) {
+      const on = el.dataset.way === this.direction;
+      el.setAttribute("aria-checked", String(on));
+      el.tabIndex = on ? 0 : -1;
+    }
+  }
+
+  private alongTabs(event: KeyboardEvent, live: Live, id: PanelId): void {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const at = live.panels.findIndex((panel) => panel.id === id);
+    const next = live.panels[(at + step + live.panels.length) % live.panels.length];
+    this.choose(next.id);
+    this.tabs.querySelector<HTMLElement>(`[data-tab=${next.id}]`)?.focus();
+  }
+
+  /** Below the heatmap: what both runs say, or the mark under the pointer. */
+  private showAnswers(): void {
+    const live = this.now;
+    const { metric, answers } = live;
+    if (this.pointed && metric) {
+      const values = this.values.get(live.method) ?? new Float32Array();
+      const value = this.valueOf(live, values, partId(this.pointed));
+      const whole = this.pointed.layer === null || this.pointed.index === null;
+      const text = Number.isFinite(value)
+        ? withUnit(effect(value, metric.scale), metric.unit)
+        : whole
+          ? "click to measure all of it at once"
+          : "not computed yet";
+      this.answers.textContent = `${partName(this.pointed, live)}: ${text}`;
+    } else if (answers) {
+      const other = answers.corrupted ? ` · corrupted: ${says(answers.corrupted)}` : "";
+      const name = answers.corrupted ? "clean" : "the model";
+      this.answers.textContent = `next token, ${name}: ${says(answers.clean)}${other}`;
+    } else this.answers.textContent = "";
+  }
+
+  private valueOf(live: Live, values: Float32Array, id: string): number {
+    const part = parsePart(id);
+    if (!part || part.layer === null || part.index === null) return Number.NaN;
+    const [start] = span(live, part.panel);
+    const columns = live.panels.find((each) => each.id === part.panel)?.columns ?? 0;
+    return values[start + part.layer * columns + part.index] ?? Number.NaN;
+  }
+
+  private strongest(live: Live, values: Float32Array): (readonly [string, number])[] {
+    const columns = live.panels.find((each) => each.id === this.shown)?.columns ?? 0;
+    const [start, size] = span(live, this.shown);
+    const floor = 0.01 * (live.metric?.scale ?? 1);
+    return [...values.subarray(start, start + size)]
+      .map((value, at) => [at, value] as const)
+      .filter(([, value]) => Math.abs(value) > floor)
+      .sort(([, a], [, b]) => Math.abs(b) - Math.abs(a))
+      .slice(0, 7)
+      .map(([at, value]) => {
+        const part = { panel: this.shown, layer: Math.floor(at / columns), index: at % columns };
+        return [partId(part), value] as const;
+      });
+  }
+
+  private speak(result: Result): void {
+    const { metric } = this.now;
+    if (!metric || !result.effect) return;
+    const names = result.ids.map((id) => itemName(id, this.now)).join(" and ");
+    const joint = withUnit(effect(result.effect.joint, metric.scale), metric.unit);
+    this.spoken.textContent = `${names}: ${joint}`;
+  }
+
+  private listen(): void {
+    if (this.now.state !== "computing" || this.offline) return;
+    const silent = performance.now() - this.heard > SILENCE_MS;
+    if (silent === (this.said === SILENT)) return;
+    this.said = silent ? SILENT : "";
+    this.show();
+  }
+
+  destroy(): void {
+    this.abort.abort();
+    this.heatmap.destroy();
+    this.root.remove();
+  }
+}
