@@ -7,8 +7,8 @@ every norm is computed with the scale that it had in the first run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +17,9 @@ from plain_runs import norm_bias, norm_weight, parts
 from torch import Tensor, nn
 
 Change = tuple[int, str, Callable[[Tensor], Tensor | None]]
+# The stream in the middle of a block, to be read at the time: the hooks of plain_places for
+# "resid_mid" wait for the block's output.
+INTO_THE_NORM = "into the norm"
 
 
 @torch.no_grad()
@@ -24,9 +27,24 @@ def plain_logits(hf: Any, ids: Tensor, changes: Iterable[Change] = ()) -> Tensor
     """[position, vocab] of token ids [position]; changes see [position, d]."""
     with ExitStack() as stack:
         for layer, site, fn in changes:
-            stack.enter_context(hooks(hf, layer, site, _one_prompt(fn)))
+            if site == INTO_THE_NORM:
+                stack.enter_context(_into_the_norm(parts(hf).blocks[layer].mlp_norm, fn))
+            else:
+                stack.enter_context(hooks(hf, layer, site, _one_prompt(fn)))
         logits: Tensor = hf(input_ids=ids[None], use_cache=False).logits
     return logits[0]
+
+
+@contextmanager
+def _into_the_norm(norm: nn.Module, fn: Callable[[Tensor], Any]) -> Iterator[None]:
+    def hook(_: Any, args: Any) -> None:
+        fn(args[0][0])
+
+    handle = norm.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _one_prompt(fn: Callable[[Tensor], Tensor | None]) -> Callable[[Tensor], Tensor | None]:
