@@ -189,10 +189,13 @@ def test_patched_features_are_those_of_the_other_prompt(kind: str) -> None:
 def test_position_0_carries_no_features() -> None:
     m, d = exact("llama grouped"), features("transcoder")
     ids = ids_of(m)
-    base = m.run(ids[None]).logits
-    assert base is not None
-    # Whatever the encoder finds there: 0 counts as the current activation, so nothing changes.
-    assert torch.equal(m.intervene(ids, feature(d, 1, [1, 2, 3]).scale(5).at(0)).logits, base[0])
+    # Whatever the encoder finds there, 0 counts as the current activation.
+    with pytest.raises(InterventionError, match="at position 0 carries no features"):
+        m.intervene(ids, feature(d, 1, [1, 2, 3]).scale(5).at(0))
+    elsewhere = feature(d, 1, [1, 2, 3]).scale(5)
+    torch.testing.assert_close(
+        m.intervene(ids, elsewhere).logits, m.intervene(ids, elsewhere.from_(1)).logits, **EXACT
+    )
     added = m.intervene(ids, feature(d, 1, 3).add(2).at(0), read=[Place(1, "mlp_raw")])
     plain = m.run(ids[None], read=[Place(1, "mlp_raw")]).seen[Place(1, "mlp_raw")][0, 0]
     expected = plain + 2 * d.layer(1).decoder.whole()[3]

@@ -31,7 +31,7 @@ from .anatomy import heads_of, mlp_weights, part
 from .errors import InterventionError
 from .feature_access import FeatureAccess, access
 from .interventions import Features, Heads, Neurons, Patterns
-from .operations import Add, At, Clamp, Patch, ProjectOut, Vector, applied
+from .operations import Ablate, Add, At, Clamp, Generated, Patch, ProjectOut, Scale, Vector, applied
 from .places import Place
 from .running import Edit
 from .sources import Sources
@@ -111,7 +111,10 @@ class Plan:
         for act in self.acts:
             check_target(model, act.what)
             self._check_positions(act)
+            self._check_features(act)
         sources.read(act.what for act in self.acts if not act.what.is_identity)
+        for act in self.acts:
+            self._check_patch(act)
         self._check_reach(warn)
 
     def edits(self, start: int, length: int) -> tuple[Collection[Place], Mapping[Place, Edit]]:
@@ -336,6 +339,11 @@ class Plan:
         pattern = forward.patterns[key]
         old = pattern[heads[:, None], at].to(self.model.dtype).transpose(0, 1)
         patched = self._patched(act, at, start)
+        if patched is not None and patched.shape != old.shape:
+            raise InterventionError(
+                f"“{act.what}” reached a generated token, which looks at {old.shape[-1]} tokens: "
+                f"patch patterns within the prompt only."
+            )
         new = applied(act.what.operation, old, patched)
         pattern[heads[:, None], at] = new.transpose(0, 1).to(pattern)
         values = self._values[layer][act.row, -pattern.shape[-1] :].to(old)
@@ -428,6 +436,30 @@ class Plan:
                 f"“{what}” touches nothing{f' at position {missing[0]}' if missing else ''}: the "
                 f"run has positions 0 to {self.total - 1}."
             )
+
+    def _check_features(self, act: Act) -> None:
+        """A feature counts as 0 at position 0, and these leave it there."""
+        what = act.what
+        leaves = isinstance(what.operation, Scale | Patch) or what.operation == Ablate()
+        if isinstance(what.target, Features) and leaves and what.positions == At((0,)):
+            raise InterventionError(
+                f"“{what}” touches nothing: the special token at position 0 carries no features."
+            )
+
+    def _check_patch(self, act: Act) -> None:
+        what, patch = act.what, act.what.operation
+        if not isinstance(patch, Patch):
+            return
+        if self.total is not None:
+            self._source_positions(act, patch, act.between(0, self.total, self.prompt_length))
+        if isinstance(what.target, Patterns):
+            length = self._sources.length(patch)
+            if length != self.prompt_length or isinstance(what.positions, Generated):
+                raise InterventionError(
+                    f"“{what}” takes attention over {length} tokens: patterns can be patched from "
+                    f"a prompt of the same length ({self.prompt_length}), and not on generated "
+                    f"tokens, which look at more."
+                )
 
     def _check_reach(self, warn: bool) -> None:
         lost = [
