@@ -166,6 +166,7 @@ class Acting:
         seed: int = 0,
         progress: Progress | None = None,
         cancelled: Callable[[], None] | None = None,
+        offer: Callable[[Faithfulness], None] | None = None,
     ) -> Faithfulness:
         """Predicted against measured for many nodes, one at a time, with random graphs beside.
 
@@ -181,6 +182,7 @@ class Acting:
             seed: of the random nodes, the random graphs and the bootstrap.
             progress: called with the share done and a sentence.
             cancelled: called between runs; raises to stop.
+            offer: called with the nodes that are measured so far, as a result of its own.
 
         A run takes time: to keep a notebook free, `Job(lambda job: graph.faithfulness(
         progress=job.report, cancelled=job.check), changed)`.
@@ -211,6 +213,7 @@ class Acting:
             seed=seed,
             progress=progress,
             cancelled=cancelled,
+            offer=offer,
         )
 
     def swap(

@@ -191,6 +191,7 @@ def faithfulness(
     seed: int,
     progress: Progress | None,
     cancelled: Callable[[], None] | None,
+    offer: Callable[[Faithfulness], None] | None,
 ) -> Faithfulness:
     """See `Graph.faithfulness`."""
     replica = graph.replica
@@ -206,31 +207,40 @@ def faithfulness(
             control[how].append(_predicted(other, nodes, metric, how, factor))
         report(0.2 * (draw + 1) / draws, "predicting with random graphs")
     readings = Readings(replica, metric.outputs)
-    measured: dict[How, Floats] = {}
-    for place, how in enumerate(hows):
-        found = []
-        for start in range(0, len(nodes), _BATCH):
+    measured: dict[How, Floats] = {how: np.empty(0) for how in hows}
+
+    def so_far(n: int) -> Faithfulness:
+        ids = graph.table.ids
+        features = isinstance(replica.units, Features)
+        return Faithfulness(
+            metric=metric.name,
+            unit=graph.table.unit,
+            factor=factor,
+            nodes=tuple(ids[i] for i in nodes[:n]),
+            strongest=None if strongest is None else strongest[:n],
+            predicted={how: found[:n] for how, found in predicted.items()},
+            measured=dict(measured),
+            control={
+                how: np.array(found).reshape(-1, len(nodes))[:, :n]
+                for how, found in control.items()
+            },
+            control_name="random decoders" if features else "random neurons",
+            seed=seed,
+        )
+
+    for start in range(0, len(nodes), _BATCH):
+        batch = nodes[start : start + _BATCH]
+        runs = [graph.group([i]).clamp(times=factor) for i in batch]
+        for how in hows:
             check()
-            batch = nodes[start : start + _BATCH]
-            runs = [graph.group([i]).clamp(times=factor) for i in batch]
             changes = measure(replica, readings, runs, how, cancelled=cancelled).changes
-            found.append(changes.double().cpu().numpy() @ metric.weight)
-            done = (place + min(1.0, (start + _BATCH) / len(nodes))) / len(hows)
-            report(0.2 + 0.8 * done, f"measuring {_WORDS[how]}")
-        measured[how] = np.concatenate(found)
-    table = graph.table
-    return Faithfulness(
-        metric=metric.name,
-        unit=table.unit,
-        factor=factor,
-        nodes=tuple(table.ids[i] for i in nodes),
-        strongest=strongest,
-        predicted=predicted,
-        measured=measured,
-        control={how: np.array(found).reshape(-1, len(nodes)) for how, found in control.items()},
-        control_name="random decoders" if isinstance(replica.units, Features) else "random neurons",
-        seed=seed,
-    )
+            found = changes.double().cpu().numpy() @ metric.weight
+            measured[how] = np.concatenate([measured[how], found])
+        n = start + len(batch)
+        if offer is not None:
+            offer(so_far(n))
+        report(0.2 + 0.8 * n / len(nodes), f"measured {n} of {len(nodes)} {graph.table.unit}s")
+    return so_far(len(nodes))
 
 
 def random_graph(replica: Replica, seed: int) -> Replica:

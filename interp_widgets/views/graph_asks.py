@@ -9,9 +9,12 @@ can be asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets as t
+
+if TYPE_CHECKING:
+    from .graph_check import Answers
 
 #: What can be asked for and has a trait for its answer; "send" has none.
 QUESTIONS = ("check", "many", "swap", "proposals")
@@ -34,6 +37,8 @@ class Asks(t.HasTraits):
     unable = t.Unicode(NO_MODEL).tag(sync=True)
     neighbours = t.List(t.Dict()).tag(sync=True)
 
+    #: Who answers; None for a view without a graph behind it.
+    answers: Answers | None = None
     #: Called with what is asked for and the request; the owner of the graph sets it.
     on_ask: Callable[[str, Request], object] | None = None
     #: Called with what is no longer wanted.

@@ -23,6 +23,7 @@ from ..attribution.scores import (
     scores,
 )
 from ..attribution.table import ERROR, GraphTable
+from .graph_check import Answers
 from .graph_view import SHARED, GraphView
 from .wire import pack
 
@@ -34,6 +35,7 @@ def show(graph: Graph) -> GraphView:
     notes = graph.notes
     view = GraphView(status=_status(graph))
     view.on_cancel = graph.cancel
+    view.answers = Answers(graph, view)
     sent: tuple[object, ...] = ()
 
     # Called from the computing thread, and once from here: one buffer at a time.

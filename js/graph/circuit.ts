@@ -16,12 +16,12 @@ export interface Circuit {
 export function circuit(store: Store): Circuit {
   const { graph } = store.state;
   const links = new Set<number>();
-  const lit = new Set<number>(store.forced);
+  const lit = new Set<number>(store.chosen);
   if (!graph) return { links: [], lit };
-  for (const t of store.forced) {
+  for (const t of store.chosen) {
     for (let e = graph.at.link_ptr[t]; e < graph.at.link_ptr[t + 1]; e++) {
       const strong = Math.abs(graph.share[e]) >= FLOOR;
-      if (strong && store.forced.has(graph.at.link_source[e])) links.add(e);
+      if (strong && store.chosen.has(graph.at.link_source[e])) links.add(e);
     }
   }
   const { selected } = store;

@@ -229,14 +229,21 @@ export class Store {
     );
   }
 
-  /** Nodes that stay whatever the slider says. */
-  get forced(): ReadonlySet<number> {
-    const { selected, pinned, groups, preview } = this;
+  /** What the user chose: selected, pinned or grouped. */
+  get chosen(): ReadonlySet<number> {
+    const { selected, pinned, groups } = this;
     return this.derive(
-      "forced",
-      [selected, pinned, groups, preview],
-      () =>
-        new Set([...selected, ...pinned, ...groups.flatMap((group) => group.nodes), ...preview]),
+      "chosen",
+      [selected, pinned, groups],
+      () => new Set([...selected, ...pinned, ...groups.flatMap((group) => group.nodes)]),
+    );
+  }
+
+  /** Nodes that stay whatever the slider says: what was chosen, and what a proposal outlines. */
+  get forced(): ReadonlySet<number> {
+    const { chosen, preview } = this;
+    return this.derive("forced", [chosen, preview], () =>
+      preview.length > 0 ? new Set([...chosen, ...preview]) : chosen,
     );
   }
 

@@ -41,6 +41,7 @@ const CHECKED: Checked = {
       name: "austin",
       unit: "logit",
       probability: [0.9, 0.12],
+      between: { patterns: -0.5, norms: 0.25 },
       lines: [
         {
           kind: "predicted",
@@ -139,6 +140,7 @@ describe("checking a selection", () => {
       "graph predicts−2.00−4.00",
       "model says−1.50−3.00",
       "20 random±0.50±1.00",
+      "throughpatterns −0.50, norms +0.25",
     ]);
     expect(panel.el.textContent).toContain("One prompt.");
   });
@@ -331,6 +333,8 @@ describe("suggested groups", () => {
     ids: ["n1", "n2"],
     reason: "they write to the same nodes",
     score: 0.9,
+    control: [0.3, -0.1, 0.5],
+    draws: 200,
   };
 
   beforeEach(() => {
@@ -342,7 +346,9 @@ describe("suggested groups", () => {
 
   it("are outlined, with a reason and a score", () => {
     expect(store.preview).toEqual([1, 2]);
-    expect(panel.el.textContent).toContain("2 nodes · they write to the same nodes · score 0.90");
+    expect(panel.el.textContent).toContain(
+      "they write to the same nodes 200 random groups of this size: 0.30 (−0.10 to 0.50).",
+    );
   });
 
   it("become a group of the name that was typed, and undo takes it back", () => {

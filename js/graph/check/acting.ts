@@ -110,7 +110,10 @@ export class Acting {
     const { store } = this.context;
     const { wide } = store.state;
     this.shown = null;
-    const tabs = this.tabs(WIDE_TABS, wide, (next) => store.set({ wide: next }));
+    const tabs = this.tabs(WIDE_TABS, wide, (next) => {
+      store.set({ wide: next });
+      if (next === "groups") this.proposals.start();
+    });
     if (wide === "strongest") return [tabs, ...strongest()];
     return [tabs, this.show(wide === "many" ? this.many : this.proposals)];
   }

@@ -54,7 +54,28 @@ function rows(context: Context, target: Target, range: Range): HTMLElement[] {
         ),
       ),
     ),
+    ...between(target),
   ];
+}
+
+/** Where the two predictions differ: what runs through attention patterns, and through norms. */
+function between(target: Target): HTMLElement[] {
+  const parts = Object.entries(target.between);
+  if (parts.length === 0 || target.probability === null) return [];
+  const text = parts.map(([name, v]) => `${name} ${signedNumber(v ?? Number.NaN)}`).join(", ");
+  const title = "The predicted part of total that runs through what direct holds fixed";
+  return [
+    h(
+      "tr",
+      { class: "iw-line iw-random", title },
+      h("th", { attrs: { scope: "row" } }, "through"),
+      h("td", { attrs: { colspan: across(target) - 1 } }, h("span", { class: "iw-between" }, text)),
+    ),
+  ];
+}
+
+function across({ lines }: Target): number {
+  return 1 + (lines[0]?.changes.length ?? 0);
 }
 
 /** The target's name, which selects it, and what became of its probability. */
@@ -79,13 +100,18 @@ function head({ store, actions }: Context, target: Target): HTMLElement {
     place !== "" && place !== "out" && h("span", {}, place),
     h("span", { class: "iw-effectunit" }, change(target)),
   );
-  const across = 1 + (target.lines[0]?.changes.length ?? 0);
-  return h("tr", {}, h("td", { attrs: { colspan: across } }, press));
+  return h("tr", {}, h("td", { class: "iw-target", attrs: { colspan: across(target) } }, press));
 }
 
 /** p .82 → .17, or the unit where there is no probability. */
 function change({ probability: p, unit }: Target): string {
-  return p ? `${unit} · p ${probability(p[0])} → ${probability(p[1])}` : unit;
+  if (!p) return unit;
+  const [before, after] = p.map(probability);
+  // Near certainty two decimals would hide the change.
+  const digits = before === after && p[0] !== p[1];
+  return digits
+    ? `${unit} · p ${p[0].toFixed(4)} → ${p[1].toFixed(4)}`
+    : `${unit} · p ${before} → ${after}`;
 }
 
 interface Range {

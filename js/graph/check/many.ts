@@ -4,7 +4,7 @@ import { count, signed } from "../../shared/format";
 import type { Context, Part } from "./acting";
 import { scatter } from "./scatter";
 import type { Agreement, Factor, Series } from "./state";
-import { asking, notes, progress } from "./waiting";
+import { asking, notes, progress, unable } from "./waiting";
 
 const NODES = 40;
 
@@ -26,13 +26,15 @@ export class ManyPart implements Part {
     const parts: Child[] = [progress(this.context, "many", many)];
     const series = many.result?.series ?? [];
     if (series.length > 0) parts.push(...this.figure(series), ...notes(many.result?.notes ?? []));
-    if (many.state !== "computing") {
+    if (many.state !== "computing" && (series.length === 0 || unable(this.context) === "")) {
       parts.push(
         ...asking(
           this.context,
-          series.length > 0 ? "Check again" : `Check the ${NODES} strongest nodes`,
+          series.length > 0 ? "Check again" : `Check ${NODES} nodes`,
           () => this.start(),
-          "Ablates one node after the other, and as many nodes of a random graph.",
+          series.length > 0
+            ? ""
+            : "Ablates one node after the other, the strongest and random ones, and compares what the graph predicts with what the model does. A random graph of equal size stands beside it.",
         ),
       );
     }

@@ -1,9 +1,9 @@
 /** Suggested supernodes: outlined on the drawing, to be accepted, renamed or rejected. */
 import { append, button, type Child, h } from "../../shared/dom";
-import { plural } from "../../shared/format";
+import { count, signed } from "../../shared/format";
 import type { Context, Part } from "./acting";
 import type { Proposal } from "./state";
-import { asking, notes, progress } from "./waiting";
+import { asking, notes, progress, unable } from "./waiting";
 
 export class ProposalsPart implements Part {
   readonly el = h("div", { class: "iw-proposals" });
@@ -31,6 +31,16 @@ export class ProposalsPart implements Part {
     return this.open.flatMap(({ ids }) => ids);
   }
 
+  /** The list was opened: a first look asks by itself. */
+  start(): void {
+    const { state } = this.context.store.state.answers.proposals;
+    if (state === "none" && unable(this.context) === "") this.ask();
+  }
+
+  private ask(): void {
+    this.context.model.ask({ what: "proposals" });
+  }
+
   update(): void {
     const { context, open } = this;
     const { proposals } = context.store.state.answers;
@@ -49,12 +59,12 @@ export class ProposalsPart implements Part {
           : "No two nodes are alike enough to be grouped.";
       parts.push(h("p", { class: "iw-note" }, none), ...notes(proposals.result.notes));
     }
-    if (proposals.state !== "computing" && !proposals.result) {
+    if (proposals.state !== "computing" && (!proposals.result || unable(context) === "")) {
       parts.push(
         ...asking(
           context,
-          "Suggest groups",
-          () => context.model.ask({ what: "proposals" }),
+          proposals.result ? "Suggest again" : "Suggest groups",
+          () => this.ask(),
           "Compares what nodes read and write. A proposal changes nothing until you accept it.",
         ),
       );
@@ -65,7 +75,7 @@ export class ProposalsPart implements Part {
 
   private row(proposal: Proposal): HTMLElement {
     const { store } = this.context;
-    const { key, ids, reason, score } = proposal;
+    const { key, ids, reason } = proposal;
     const name = h("input", {
       class: "iw-text iw-proposed",
       attrs: { type: "text", maxlength: 120, "aria-label": "Name of the proposed group" },
@@ -92,11 +102,7 @@ export class ProposalsPart implements Part {
         button("accept", () => this.accept(proposal), { class: "iw-strong" }),
         button("reject", () => this.reject(proposal)),
       ),
-      h(
-        "div",
-        { class: "iw-reason" },
-        `${plural(ids.length, "node")} · ${reason} · score ${score.toFixed(2)}`,
-      ),
+      h("div", { class: "iw-reason" }, reason, beside(proposal)),
     );
   }
 
@@ -111,4 +117,10 @@ export class ProposalsPart implements Part {
     store.set({ rejected: [...store.state.rejected, key] });
     actions.say(`Rejected ${name}. Undo brings it back.`);
   }
+}
+
+/** What the likeness inside a group has to beat. */
+function beside({ control, draws }: Proposal): string {
+  const [mean, low, high] = control.map((value) => signed(value ?? Number.NaN).replace("+", ""));
+  return ` ${count(draws)} random groups of this size: ${mean} (${low} to ${high}).`;
 }

@@ -16,15 +16,16 @@ export function scatter({ store, actions }: Context, series: Series): SVGElement
     ...(control?.predicted ?? []),
     ...(control?.measured ?? []),
   ].filter(Number.isFinite);
-  // One scale for both axes: the diagonal means equality.
+  // One scale for both axes: on the diagonal the prediction is right.
   const low = Math.min(0, ...all);
   const high = Math.max(0, ...all);
-  const pad = (high - low || 1) * 0.06;
-  const [from, to] = [low - pad, high + pad];
+  const [from, to] = padded(root(low), root(high));
   const wide = WIDTH - PLOT.left - PLOT.right;
   const tall = HEIGHT - PLOT.top - PLOT.bottom;
-  const x = (v: number) => PLOT.left + ((v - from) / (to - from)) * wide;
-  const y = (v: number) => PLOT.top + tall - ((v - from) / (to - from)) * tall;
+  const along = (v: number) => (root(v) - from) / (to - from);
+  const x = (v: number) => PLOT.left + along(v) * wide;
+  const y = (v: number) => PLOT.top + tall - along(v) * tall;
+  const [left, right, top, bottom] = [PLOT.left, PLOT.left + wide, PLOT.top, PLOT.top + tall];
 
   const el = svg("svg", {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
@@ -33,24 +34,17 @@ export function scatter({ store, actions }: Context, series: Series): SVGElement
     "aria-label": `Predicted against measured ${series.unit} for ${series.ids.length} nodes; the rank correlation is in the table below.`,
   });
   el.append(
-    svg("path", {
-      d: `M${x(from)},${y(0)}H${x(to)}M${x(0)},${y(from)}V${y(to)}`,
-      class: "iw-zero",
-    }),
-    svg("path", { d: `M${x(from)},${y(from)}L${x(to)},${y(to)}`, class: "iw-diagonal" }),
+    svg("path", { d: `M${left},${y(0)}H${right}M${x(0)},${top}V${bottom}`, class: "iw-zero" }),
+    svg("path", { d: `M${left},${bottom}L${right},${top}`, class: "iw-diagonal" }),
   );
-  for (const v of ticks(low, high)) {
-    if (v === 0) continue;
-    el.append(
-      text(round(v), x(v), HEIGHT - PLOT.bottom + 12, "middle"),
-      text(round(v), PLOT.left - 4, y(v) + 3.5, "end"),
-    );
+  for (const v of spread(ticks(low, high), x, 30)) {
+    el.append(text(round(v), x(v), HEIGHT - PLOT.bottom + 12, "middle"));
   }
-  el.append(
-    text("0", x(0), HEIGHT - PLOT.bottom + 12, "middle"),
-    text("0", PLOT.left - 4, y(0) + 3.5, "end"),
-    text(`predicted ${series.unit}`, PLOT.left + wide / 2, HEIGHT - 4, "middle", "iw-axisname"),
-  );
+  for (const v of spread(ticks(low, high), y, 13)) {
+    el.append(text(round(v), PLOT.left - 4, y(v) + 3.5, "end"));
+  }
+  const name = `predicted ${series.unit}, √ scale`;
+  el.append(text(name, PLOT.left + wide / 2, HEIGHT - 4, "middle", "iw-axisname"));
   const up = text("measured", 0, 0, "middle", "iw-axisname");
   up.setAttribute("transform", `translate(9 ${PLOT.top + tall / 2}) rotate(-90)`);
   el.append(up);
@@ -105,6 +99,26 @@ function point(cx: number, cy: number, cls: string): SVGElement {
 /** Ticks are round: 2, not 2.00. */
 function round(value: number): string {
   return minus(String(Number(value.toPrecision(2))));
+}
+
+/** Effects span orders of magnitude: the square root, as for the width of links, with its sign. */
+function root(value: number): number {
+  return Math.sign(value) * Math.sqrt(Math.abs(value));
+}
+
+function padded(low: number, high: number): [number, number] {
+  const pad = (high - low || 1) * 0.06;
+  return [low - pad, high + pad];
+}
+
+/** The values whose places are that far apart; zero first, then those farthest from it. */
+function spread(values: readonly number[], at: (v: number) => number, apart: number): number[] {
+  const kept: number[] = [];
+  const order = [...values].sort((a, b) =>
+    a === 0 ? -1 : b === 0 ? 1 : Math.abs(b) - Math.abs(a),
+  );
+  for (const v of order) if (kept.every((k) => Math.abs(at(k) - at(v)) >= apart)) kept.push(v);
+  return kept;
 }
 
 /** Three to seven round values between the ends. */

@@ -51,6 +51,8 @@ export interface Target {
   readonly unit: string;
   /** Before and after, of an output that is a token. */
   readonly probability: readonly [number, number] | null;
+  /** What total has beyond direct, as predicted: through "patterns" and "norms". */
+  readonly between: Readonly<Record<string, number | null>>;
   readonly lines: readonly Line[];
 }
 
@@ -124,7 +126,10 @@ export interface Proposal {
   readonly name: string;
   readonly ids: readonly string[];
   readonly reason: string;
-  readonly score: number;
+  /** Mean likeness inside the group, and of random groups: mean, low, high. */
+  readonly score: number | null;
+  readonly control: readonly (number | null)[];
+  readonly draws: number;
 }
 
 export interface Proposed {

@@ -1,6 +1,6 @@
 /** Swap a group for what another prompt has there: top answers before and after. */
 import { append, button, type Child, h } from "../../shared/dom";
-import { plural, probability } from "../../shared/format";
+import { probability } from "../../shared/format";
 import type { Context, Part } from "./acting";
 import { NO_ANSWERS, type SwapAsked, type Swapped, type Task } from "./state";
 import { notes, progress, unable } from "./waiting";
@@ -85,7 +85,7 @@ function sameIds(a: readonly string[], b: readonly string[]): boolean {
   return [...a].sort().join(" ") === [...b].sort().join(" ");
 }
 
-function swapped({ result, asked }: Task<SwapAsked, Swapped>): Child[] {
+function swapped({ result }: Task<SwapAsked, Swapped>): Child[] {
   if (!result) return [];
   const head = ["answer", "before", "swapped", result.controls];
   return [
@@ -108,11 +108,7 @@ function swapped({ result, asked }: Task<SwapAsked, Swapped>): Child[] {
         ),
       ),
     ),
-    h(
-      "p",
-      { class: "iw-note" },
-      `${plural(result.brought.length, "node")} labelled “${asked.label}” came in: ${result.brought.join(", ")}.`,
-    ),
+    h("p", { class: "iw-note" }, `Came in: ${result.brought.join(", ")}.`),
     ...notes(result.notes),
   ];
 }

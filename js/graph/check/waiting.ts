@@ -22,7 +22,8 @@ export function asking(context: Context, text: string, ask: () => void, why: str
   const press = button(text, ask, { class: "iw-ask", attrs: { disabled: sentence !== "" } });
   return [
     h("div", { class: "iw-asking" }, press),
-    h("p", { class: "iw-note", attrs: sentence ? { role: "status" } : {} }, sentence || why),
+    (sentence || why) &&
+      h("p", { class: "iw-note", attrs: sentence ? { role: "status" } : {} }, sentence || why),
   ];
 }
 

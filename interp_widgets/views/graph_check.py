@@ -1,0 +1,139 @@
+"""Who answers when a graph's view asks the model (graph_asks.py has the questions).
+
+Every question is a job in the background, so the kernel stays free. A new question of a kind takes
+the place of the one before it: the old job is cancelled, and whatever it still says is not shown.
+Answers are kept, so that a second look costs nothing. What goes wrong is a sentence in the view.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..jobs import Job
+from . import graph_answers
+from .graph_asks import Request
+
+if TYPE_CHECKING:
+    from ..attribution.graph import Graph
+    from .graph_view import GraphView
+
+#: Seconds between two messages about one job, at least: a page cannot read faster.
+TICK = 0.15
+#: So many answers are kept.
+KEPT = 64
+#: What there is to suggest depends on the groups that there are.
+NEVER_KEPT = ("proposals",)
+
+Answer = dict[str, Any]
+
+
+class Answers:
+    """The questions of one view about one graph, and what was answered.
+
+    send: called with the number of a linked view and the ids to send there.
+    """
+
+    def __init__(self, graph: Graph, view: GraphView) -> None:
+        self._graph, self._view = graph, view
+        self._jobs: dict[str, Job[Answer]] = {}
+        self._known: OrderedDict[tuple[Any, ...], Answer] = OrderedDict()
+        # A message may arrive in another thread while a job reports.
+        self._lock = threading.RLock()
+        self.send: Callable[[int, list[str]], object] | None = None
+        view.on_ask, view.on_stop = self.ask, self.stop
+        view.unable = graph_answers.unable(graph)
+
+    def ask(self, what: str, request: Request) -> None:
+        """Answer a question, soon; `request` is as `graph_asks.clean_request` leaves it."""
+        if what == "send":
+            if self.send is not None:
+                self.send(request["to"], request["ids"])
+            return
+        with self._lock:
+            self.stop(what)
+            self._jobs.pop(what, None)
+            known = None if what in NEVER_KEPT else self._known.get(_key(what, request))
+            if known is not None:
+                self._show(what, request, "done", 1.0, "", known)
+                return
+            job = self._job(what, request)
+            self._jobs[what] = job
+            self._show(what, request, "computing", 0.0, "starting", None)
+        job.start()
+
+    def stop(self, what: str) -> None:
+        """Nobody waits for this answer any more."""
+        with self._lock:
+            job = self._jobs.get(what)
+        if job is not None:
+            job.cancel()
+
+    def wait(self, what: str, timeout: float | None = None) -> Answer:
+        """The answer to the last question of a kind, when it is there; raises what went wrong."""
+        with self._lock:
+            job = self._jobs.get(what)
+        if job is not None:
+            return job.wait(timeout)
+        return dict(getattr(self._view, what)["result"])
+
+    def _job(self, what: str, request: Request) -> Job[Answer]:
+        answer = graph_answers.ANSWERS[what]
+        partial: Answer | None = None
+        told = 0.0
+
+        def work(job: Job[Answer]) -> Answer:
+            def offer(part: Answer) -> None:
+                nonlocal partial
+                partial = part
+
+            def report(progress: float, message: str) -> None:
+                nonlocal told
+                job.check()
+                job.progress, job.message = progress, message
+                if time.monotonic() - told >= TICK:
+                    told = time.monotonic()
+                    job.report(progress, message)
+
+            result = answer(self._graph, request, graph_answers.Signals(report, job.check, offer))
+            with self._lock:
+                self._known[_key(what, request)] = result
+                while len(self._known) > KEPT:
+                    self._known.popitem(last=False)
+            return result
+
+        def changed() -> None:
+            with self._lock:
+                if self._jobs.get(what) is job:
+                    result = job.result if job.state == "done" else partial
+                    self._show(what, request, job.state, job.progress, job.message, result)
+
+        job = Job(work, changed)
+        return job
+
+    def _show(
+        self,
+        what: str,
+        request: Request,
+        state: str,
+        progress: float,
+        message: str,
+        result: Answer | None,
+    ) -> None:
+        value = {
+            "state": state,
+            "progress": progress,
+            "message": message,
+            "asked": request,
+            "result": result,
+        }
+        setattr(self._view, what, value)
+
+
+def _key(what: str, request: Request) -> tuple[Any, ...]:
+    """The same nodes in another order are the same question."""
+    parts = {k: tuple(sorted(v)) if isinstance(v, list) else v for k, v in request.items()}
+    return (what, *sorted(parts.items()))

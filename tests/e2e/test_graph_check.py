@@ -1,0 +1,155 @@
+"""The graph view that acts, in JupyterLab: click a node, press a button, read the model's answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.browser import SCREENSHOTS, command, open_and_run
+from e2e.graph_view import click_node, drawn, showing
+from e2e.servers import JupyterServer
+from e2e.waiting import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = pytest.mark.slow
+
+PROMPT = "the capital of the state containing dallas is"
+ELSEWHERE = "the capital of the state containing oakland is"
+CELL = f"""
+import interp_widgets as iw
+model = iw.load()
+graph = iw.attribute(model, {PROMPT!r}).wait()
+graph
+"""
+
+# The strongest feature of this name where the city's name ends.
+TEXAS = "[n.id for n in graph.features('texas') if n.label == 'texas']"
+
+
+def open_graph(page: Page, lab: JupyterServer, notebook: str, *cells: str) -> Locator:
+    """A notebook that shows the graph; returns its view, wide enough for the panel."""
+    lab.write_notebook(notebook, CELL.strip(), *cells)
+    open_and_run(page, lab, notebook)
+    view = drawn(page).first
+    view.wait_for(timeout=120_000)
+    return view
+
+
+def tab(view: Locator, name: str) -> None:
+    view.locator(f"[data-tab='{name}']").click()
+
+
+def test_click_a_node_press_check_and_read_prediction_and_measurement(
+    page: Page, lab: JupyterServer
+) -> None:
+    view = open_graph(page, lab, "check.ipynb")
+    with lab.kernel("check.ipynb") as ask:
+        node = ask(f"{TEXAS}[0]")
+        click_node(view, node)
+        showing(page, node).wait_for()
+        tab(view, "check")
+        view.locator("[data-iw-check='done']").wait_for()
+        rows = view.locator(".iw-effects tr.iw-line")
+        assert {row.split("\t")[0].strip() for row in rows.all_inner_texts()[:3]} == {
+            "graph predicts",
+            "model says",
+            "20 random",
+        }
+        # What stands there is what Python says when it is asked directly.
+        said = ask(f"float(graph.measure({node!r}, 'total').change[0])")
+        shown = view.locator("tr.iw-measured .iw-linenum").nth(1).inner_text()
+        assert float(shown.replace("−", "-")) == pytest.approx(said, rel=0.01)
+        view.screenshot(path=SCREENSHOTS / "graph-check-light.png")
+
+        command(page, "apputils:change-theme", theme="JupyterLab Dark")
+        view.locator("xpath=self::*[@data-iw-theme='dark']").wait_for()
+        view.screenshot(path=SCREENSHOTS / "graph-check-dark.png")
+        command(page, "apputils:change-theme", theme="JupyterLab Light")
+        view.locator("xpath=self::*[@data-iw-theme='light']").wait_for()
+
+        # The kernel was never blocked, and a second look asks nobody.
+        asked = ask("graph.view.check['asked']")
+        view.get_by_role("button", name="× 2").click()
+        view.locator("[data-iw-check='done']").wait_for()
+        assert ask("graph.view.check['asked']") == {**asked, "factor": 2}
+        view.get_by_role("button", name="ablate").click()
+        view.locator("[data-iw-check='done']").wait_for()
+        assert ask("graph.view.check['asked']['factor']") == 2
+
+
+def test_many_nodes_stream_in_and_can_be_cancelled(page: Page, lab: JupyterServer) -> None:
+    view = open_graph(page, lab, "many.ipynb")
+    with lab.kernel("many.ipynb") as ask:
+        tab(view, "many")
+        view.get_by_role("button", name="Check the").click()
+        view.locator("[data-iw-many='computing']").get_by_role("button", name="Cancel").click()
+        until(lambda: ask("graph.view.many['state']") in ("cancelled", "done"), "the work to stop")
+        view.locator(".iw-many .iw-ask").click()
+        view.locator("[data-iw-many='done']").wait_for()
+        assert view.locator(".iw-point").count() == 40
+        assert view.locator(".iw-controlpoint").count() == 40
+        assert "n = 40" in view.locator(".iw-agree").inner_text()
+        view.screenshot(path=SCREENSHOTS / "graph-many.png")
+        # A point is its node.
+        view.locator(".iw-point").first.dispatch_event("click")
+        first = ask("graph.view.many['result']['series'][0]['ids'][0]")
+        until(lambda: ask("graph.notes.selected") == [first], "the click on a point")
+
+
+def test_swap_a_group_for_another_prompts(page: Page, lab: JupyterServer) -> None:
+    view = open_graph(page, lab, "swap.ipynb")
+    with lab.kernel("swap.ipynb") as ask:
+        ids = ask(TEXAS)
+        ask(f"graph.view.set_trait('groups', [['texas', *{ids!r}]])")
+        ask(f"graph.view.set_trait('selected', {ids!r})")
+        showing(page, " ".join(ids)).wait_for()
+        tab(view, "swap")
+        prompt, label = view.get_by_label("the prompt to take from"), view.get_by_label("label of")
+        prompt.fill(ELSEWHERE)
+        label.fill("california")
+        label.press("Enter")
+        view.locator("[data-iw-swap='done']").wait_for(timeout=120_000)
+        view.screenshot(path=SCREENSHOTS / "graph-swap.png")
+        answers = {row["token"]: row for row in ask("graph.view.swap['result']['answers']")}
+        # Sacramento gains by the swap, and not by any random one of the same size.
+        sacramento = answers["sacramento"]
+        assert sacramento["after"] > 10 * sacramento["random"][2] > 0
+        assert view.locator(".iw-answers tr.iw-line").count() == len(answers)
+
+
+def test_suggested_groups_are_accepted_renamed_rejected_and_undone(
+    page: Page, lab: JupyterServer
+) -> None:
+    view = open_graph(page, lab, "groups.ipynb")
+    with lab.kernel("groups.ipynb") as ask:
+        tab(view, "groups")
+        view.locator("[data-iw-proposals='done']").wait_for()
+        view.screenshot(path=SCREENSHOTS / "graph-suggested.png")
+        proposed = ask("graph.view.proposals['result']['proposals']")
+        rows = view.locator(".iw-proposal")
+        assert rows.count() == len(proposed) > 1
+        assert ask("graph.notes.groups") == []
+        rows.first.get_by_role("button", name="reject").click()
+        until(lambda: rows.count() == len(proposed) - 1, "the proposal to go")
+        rows.first.get_by_label("Name of the proposed group").fill("my name")
+        rows.first.get_by_role("button", name="accept").click()
+        group = ["my name", *proposed[1]["ids"]]
+        until(lambda: ask("graph.notes.groups") == [group], "the group to reach Python")
+        undo = view.get_by_role("button", name="undo")
+        undo.click()
+        until(lambda: ask("graph.notes.groups") == [], "undo to reach Python")
+        undo.click()
+        until(lambda: rows.count() == len(proposed), "both proposals to be back")
+
+
+def test_a_graph_from_a_file_says_that_it_has_no_model(page: Page, lab: JupyterServer) -> None:
+    view = open_graph(page, lab, "file.ipynb", "iw.Graph.load(graph.save('g.safetensors'))")
+    loaded = drawn(page).nth(1)
+    loaded.wait_for()
+    tab(loaded, "many")
+    assert "came from a file" in loaded.locator(".iw-many").inner_text()
+    assert loaded.locator(".iw-ask").is_disabled()
+    assert view.locator(".iw-ask").count() == 0
