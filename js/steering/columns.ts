@@ -48,12 +48,20 @@ export class Columns {
     return Math.max(0, ...this.rows.slice(1).map((row) => row.tokens.length));
   }
 
+  /** What is on screen already stays, so that nobody who reads loses the place. */
   setTexts(texts: Texts): void {
+    const before = texts.run === this.run ? this.rows : [];
     this.run = texts.run;
     this.lead = texts.lead;
     this.rows = texts.rows.map((row) => ({ ...row, tokens: [...row.tokens] }));
     this.match();
-    for (const [at] of this.columns.entries()) this.draw(at);
+    for (const [at] of this.columns.entries()) {
+      const old = before[at]?.tokens ?? [];
+      const now = this.rows[at]?.tokens ?? [];
+      const goes = old.length > 0 && old.every(([text], i) => now[i]?.[0] === text);
+      if (goes) this.grow(at);
+      else this.draw(at);
+    }
   }
 
   /** False if tokens in between were missed: the page came later than they did. */
@@ -212,7 +220,7 @@ export class Columns {
         },
         style: strength === 0 ? {} : { "--iw-alpha": `${Math.round(8 + 40 * strength)}%` },
       },
-      text.slice(blank.length) || "␣",
+      text === "" ? "·" : text.slice(blank.length) || "␣",
     );
     const nodes: Node[] = blank ? [document.createTextNode(blank), el] : [el];
     if (raw.includes("\n")) nodes.push(h("br"));
@@ -221,6 +229,12 @@ export class Columns {
 
   private facts(at: number): void {
     const row = this.rows[at];
+    const last = row?.tokens.length - 1;
+    // The token that ends a text has no text of its own.
+    if (row?.ended === "stop" && row.tokens[last]?.[0] === "") {
+      const end = this.columns[at].text.querySelector(`[data-at="${last}"]`);
+      if (end) end.textContent = "∎";
+    }
     this.columns[at].foot.textContent = row ? rowFacts(row, at > 0 ? this.rows[0] : undefined) : "";
   }
 }

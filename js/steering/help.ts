@@ -42,6 +42,7 @@ const WORDS: readonly (readonly [string, string])[] = [
     "near half of the stream's norm steering often works best; near all of it, text falls apart.",
   ],
   ["KL", "how far the distribution of the next token moved, averaged over the text."],
+  ["∎ and ·", "the token that ended the text, and one that holds only a part of a character."],
   ["Next token", "click a token, or move with arrow keys, to see what could have stood there."],
 ];
 
