@@ -35,7 +35,7 @@ export class FeatureList {
     this.order = h(
       "select",
       {
-        class: "iw-t-select",
+        class: "iw-input",
         attrs: { "aria-label": "Order of the list" },
         on: {
           change: () => {
@@ -47,7 +47,7 @@ export class FeatureList {
       ...ORDERS.map(([value, text]) => h("option", { attrs: { value } }, text)),
     );
     this.number = h("input", {
-      class: "iw-t-number",
+      class: "iw-input iw-t-number",
       attrs: {
         type: "text",
         inputmode: "numeric",
@@ -70,7 +70,7 @@ export class FeatureList {
       "more",
       () => host.choose({ rows: (this.features?.rows.length ?? 0) + PAGE }),
       {
-        class: "iw-t-strong",
+        class: "iw-strong",
       },
     );
     this.listBox = h(
@@ -218,7 +218,7 @@ export class FeatureList {
       return;
     }
     const last = (this.features?.size ?? 1) - 1;
-    const back = button("back", () => this.close(), { class: "iw-t-strong" });
+    const back = button("back", () => this.close(), { class: "iw-strong" });
     const previous = button("−1", () => this.open(row.feature - 1), {
       title: "The feature with the number before",
     });

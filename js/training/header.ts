@@ -155,7 +155,7 @@ export class Header {
       const select = h(
         "select",
         {
-          class: "iw-t-select",
+          class: "iw-input",
           attrs: { "aria-label": "Dictionary" },
           on: { change: () => choose(select.value) },
         },

@@ -32,13 +32,13 @@ export class Help {
   private readonly close: HTMLButtonElement;
 
   constructor(private readonly onClose: () => void) {
-    this.close = button("close", () => this.toggle(), { class: "iw-t-strong" });
+    this.close = button("close", () => this.toggle(), { class: "iw-strong" });
     this.el = h(
       "section",
-      { class: "iw-t-help", attrs: { hidden: true, role: "dialog", "aria-label": "Help" } },
+      { class: "iw-help", attrs: { hidden: true, role: "dialog", "aria-label": "Help" } },
       h(
         "div",
-        { class: "iw-t-helphead" },
+        { class: "iw-helphead" },
         h("h3", {}, "How to read and steer this training"),
         this.close,
       ),
@@ -49,7 +49,7 @@ export class Help {
       ),
       h(
         "div",
-        { class: "iw-t-helpcolumns" },
+        { class: "iw-helpcolumns" },
         h("div", {}, h("h4", {}, "Controls"), terms(CONTROLS)),
         h("div", {}, h("h4", {}, "Words"), terms(WORDS)),
       ),
@@ -74,13 +74,13 @@ export function legend(): HTMLElement {
   const item = (mark: string, text: string, title: string) =>
     h(
       "span",
-      { class: "iw-t-legenditem", title },
+      { class: "iw-legenditem", title },
       h("i", { class: `iw-t-m-${mark}`, attrs: { "aria-hidden": "true" } }),
       text,
     );
   return h(
     "footer",
-    { class: "iw-t-foot", attrs: { "aria-label": "Legend" } },
+    { class: "iw-foot", attrs: { "aria-label": "Legend" } },
     item("line", "mean of neighbouring steps", "At most 240 points a curve"),
     item("control", "control", "What a simple method reaches: PCA of the same rank"),
     item("changed", "you changed a setting", "The first step that used it"),

@@ -95,7 +95,7 @@ export class Settings {
   private undo(last: Change): Node[] {
     if (!this.on) return [];
     const back = button("undo", () => this.apply(last.what, last.old), {
-      class: "iw-t-strong",
+      class: "iw-strong",
       title: `Back to ${plain(last.old)}, from the next step on`,
     });
     return [back];
@@ -124,7 +124,7 @@ class Field {
     this.whole = name === "k";
     const label = SETTING[name] ?? name;
     this.input = h("input", {
-      class: "iw-t-number",
+      class: "iw-input iw-t-number",
       attrs: { type: "text", inputmode: "decimal", "aria-label": label, spellcheck: "false" },
       on: {
         focus: () => this.input.select(),
@@ -140,7 +140,7 @@ class Field {
       },
     });
     this.slider = h("input", {
-      class: "iw-t-slider",
+      class: "iw-slider",
       attrs: { type: "range", min: 0, max: STEPS, step: 1, "aria-label": `${label}, slider` },
       on: {
         input: () => {

@@ -28,7 +28,7 @@ export class Topbar {
     private readonly targets: TopbarTargets,
   ) {
     this.search = h("input", {
-      class: "iw-field iw-find",
+      class: "iw-input iw-find",
       title: "Words, or layer:4 token:las kind:error weight>0.2 influence>0.01 (key /)",
       attrs: {
         type: "text",
