@@ -80,6 +80,16 @@ class Comparison:
         return None if self.source_logits is None else float(self.measure(self.source_logits))
 
     @property
+    def unchanged(self) -> int:
+        """How many positions in front have the same values in both runs: those of equal tokens.
+
+        Nothing reads ahead, so patching there has an effect of exactly 0, and is not run.
+        """
+        if self.source_ids is None:
+            return 0
+        return int((self.ids == self.source_ids).long().cumprod(0).sum())
+
+    @property
     def scale(self) -> float:
         """The effect that is shown in full colour: the whole difference between the two runs.
 

@@ -95,6 +95,14 @@ def logits_of(model: Model, comparison: Comparison, rows: Sequence[Sequence[Part
     return torch.cat(found)
 
 
+def blank(comparison: Comparison, panel: Panel) -> NDArray[np.float64]:
+    """A heatmap with nothing computed, NaN, but 0 where both runs have the same values."""
+    effect = np.full((comparison.shape.layers, comparison.shape.columns(panel)), np.nan)
+    if panel != "heads":
+        effect[:, : comparison.unchanged] = 0.0
+    return effect
+
+
 def effects_of(model: Model, comparison: Comparison, parts: Sequence[Part]) -> NDArray[np.float64]:
     """The effect of each part alone, [part]; `batch_rows` says how many run at once."""
     logits = logits_of(model, comparison, [(each,) for each in parts])
@@ -116,11 +124,12 @@ def heatmap(
         cancelled: called between batches; raises to stop.
     """
     shape, base = comparison.shape, comparison.base
-    effect = np.full((shape.layers, shape.columns(panel)), np.nan)
+    effect = blank(comparison, panel)
     size = batch_rows(model, shape)
     for layer in range(shape.layers):
         parts = row(panel, layer, shape)
-        for start in range(0, len(parts), size):
+        first = int(np.isfinite(effect[layer]).sum())
+        for start in range(first, len(parts), size):
             if cancelled is not None:
                 cancelled()
             batch = parts[start : start + size]

@@ -24,7 +24,7 @@ from ..circuits.comparison import Direction, token_ids
 from ..circuits.effects import Effect
 from ..circuits.metrics import check as check_metric
 from ..circuits.parts import Panel, Part, Shape
-from ..circuits.patching import batch_rows, effects_of
+from ..circuits.patching import batch_rows, blank, effects_of
 from ..jobs import Cancelled, Job
 from ..models import Model
 from ..models.model import Prompt
@@ -238,13 +238,19 @@ class Ablation:
                     self._measure(wanted, job.check)
                 elif cells is not None:
                     self._fill(cells)
-        except BaseException:
+        except BaseException as error:
             with self._lock:
                 self._job = None
+            if isinstance(error, Cancelled):  # Python ends
+                self._stopped = True
+            else:
+                self._error = error
             raise
         finally:
-            self._settled.set()
-            self._publish(everything=True)
+            try:
+                self._publish(everything=True)  # who waits finds it shown
+            finally:
+                self._settled.set()
 
     def _next_cells(self) -> tuple[Direction, Panel, int, int, int] | None:
         """What the heatmaps lack, in this direction: panel, layer, from and to which column."""
@@ -289,10 +295,7 @@ class Ablation:
                     metric=self.metric,
                     reference=self.reference,
                 )
-                self._maps[direction] = {
-                    panel: np.full((self.shape.layers, self.shape.columns(panel)), np.nan)
-                    for panel in PANELS
-                }
+                self._maps[direction] = {panel: blank(comparison, panel) for panel in PANELS}
                 self._comparisons[direction] = comparison
             return self._comparisons[direction]
 

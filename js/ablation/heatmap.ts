@@ -10,10 +10,12 @@ import { effect, partName, short, withUnit } from "./words";
 const AT_ONCE = 1200; // marks made in one go, a few milliseconds
 const GUTTER = 66;
 const WIDTH = [15, 76] as const;
-const HEIGHT = [13, 44] as const;
+const HEIGHT = [9, 56] as const;
+const LABELLED = 13; // lower rows are labelled five by five
 const NUMBERS = [34, 17] as const; // marks at least as large carry their number
 const LINE = 18;
-const TURNED = 74;
+const LETTER = 6.2; // its width, about
+const TURNED = [24, 58] as const; // height of a line of turned tokens
 
 export type Pick = (part: Part, add: boolean) => void;
 
@@ -79,7 +81,7 @@ export class Heatmap {
       attrs: {
         role: "grid",
         "aria-label": `Effects by layer and ${this.panel === "heads" ? "head" : "position"}`,
-        "aria-multiselectable": true,
+        "aria-multiselectable": "true",
         "aria-rowcount": live.layers,
         "aria-colcount": this.columns,
       },
@@ -110,7 +112,7 @@ export class Heatmap {
       this.cells.push(...cells);
       const row = h(
         "div",
-        { class: "iw-a-row", attrs: { role: "row" } },
+        { class: `iw-a-row${layer % 5 === 0 ? " iw-a-fifth" : ""}`, attrs: { role: "row" } },
         this.header({ panel: this.panel, layer, index: null }, `L${layer}`, "iw-a-layer"),
         ...cells,
       );
@@ -153,7 +155,20 @@ export class Heatmap {
         h("div", { class: "iw-a-tick" }, String(index)),
       );
       const corner = h("div", { class: "iw-a-head iw-a-prompt" }, "head");
-      return [h("div", { class: "iw-a-axis" }, corner, ...numbers)];
+      const prompt = (name: string, tokens: readonly string[], other: readonly string[] | null) =>
+        h(
+          "div",
+          { class: "iw-a-sentences" },
+          h("span", { class: "iw-a-prompt" }, name),
+          ...tokens.flatMap((token, index) =>
+            other !== null && other[index] !== token
+              ? [h("u", {}, tokenText(token)), " "]
+              : [`${tokenText(token)} `],
+          ),
+        );
+      const prompts = [prompt(live.corrupted ? "clean" : "prompt", live.clean, live.corrupted)];
+      if (live.corrupted) prompts.push(prompt("corrupted", live.corrupted, live.clean));
+      return [h("div", { class: "iw-a-axis" }, corner, ...numbers), ...prompts];
     }
     const line = (name: string, tokens: readonly string[], other: readonly string[] | null) =>
       h(
@@ -193,14 +208,20 @@ export class Heatmap {
     const { live, columns } = this;
     if (!live || columns === 0) return;
     const across = (this.el.clientWidth || 560) - GUTTER - 14;
-    const width = clamp(Math.floor(across / columns), WIDTH);
-    const turned = this.panel !== "heads" && width < 40;
-    const lines = this.panel === "heads" ? 1 : live.corrupted ? 2 : 1;
-    const down = (this.el.clientHeight || 300) - lines * (turned ? TURNED : LINE) - 8;
+    const heads = this.panel === "heads";
+    const width = clamp(Math.floor(across / columns), heads ? [WIDTH[0], 2 * WIDTH[1]] : WIDTH);
+    const long = live.clean.map((token) => tokenText(token).length * LETTER);
+    const turned = !heads && long.filter((size) => size > width + 4).length > 0.2 * columns;
+    const line = turned ? clamp(Math.max(...long) + 6, TURNED) : LINE;
+    const lines = live.corrupted ? 2 : 1;
+    const axis = heads ? LINE * (1 + lines) + 6 : line * lines;
+    const down = (this.el.clientHeight || 300) - axis - 8;
     const height = clamp(Math.floor(down / live.layers), HEIGHT);
     this.grid.style.setProperty("--iw-w", `${width}px`);
     this.grid.style.setProperty("--iw-h", `${height}px`);
+    this.grid.style.setProperty("--iw-line", `${line}px`);
     this.grid.classList.toggle("iw-a-turned", turned);
+    this.grid.classList.toggle("iw-a-low", height < LABELLED);
     const numbers = width >= NUMBERS[0] && height >= NUMBERS[1];
     if (numbers !== this.numbers) {
       this.numbers = numbers;
@@ -260,9 +281,11 @@ export class Heatmap {
     return { panel, layer: Math.floor(at / columns), index: at % columns };
   }
 
-  value(part: Part): number {
-    if (part.panel !== this.panel || part.layer === null || part.index === null) return Number.NaN;
-    return this.values[part.layer * this.columns + part.index] ?? Number.NaN;
+  /** Scrolls a mark into sight. */
+  reveal(part: Part): void {
+    if (part.panel !== this.panel || part.layer === null || part.index === null) return;
+    const cell = this.cells[part.layer * this.columns + part.index];
+    cell?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   }
 
   private target(event: Event): Part | null {

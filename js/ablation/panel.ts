@@ -77,7 +77,7 @@ export class Panel {
         button(id, () => this.toggle(id), {
           class: "iw-a-chip",
           title,
-          attrs: { "aria-pressed": shown.selected.includes(id), "data-key": `given ${id}` },
+          attrs: { "aria-pressed": String(shown.selected.includes(id)), "data-key": `given ${id}` },
         }),
       ),
     );
@@ -225,7 +225,9 @@ export class Panel {
           ]
         : []),
       failed ? h("div", { class: "iw-a-waiting" }, result.message) : null,
-      done ? h("div", { class: "iw-a-soft" }, `Together ${together(done.sum, done.joint)}.`) : null,
+      done?.controls
+        ? h("div", { class: "iw-a-soft" }, together(done.sum, done.joint, done.controls))
+        : null,
       done && metric ? this.figure(done.joint, metric, live, result) : null,
     );
   }
@@ -283,9 +285,11 @@ function strip(done: Effect, controls: Controls): HTMLElement {
 function tokenTable(tokens: readonly NextToken[]): HTMLElement {
   const cell = (text: string) => h("td", {}, text);
   const logit = (value: number) => minus(value.toFixed(1));
+  const column = (width: number) => h("col", { style: { width: `${width}px` } });
   return h(
     "table",
     { class: "iw-a-tokens" },
+    h("colgroup", {}, h("col", {}), ...[36, 16, 36, 46, 16, 36].map(column)),
     h(
       "thead",
       {},

@@ -235,6 +235,9 @@ export class View {
   private select(selected: readonly string[]): void {
     this.selected = [...selected];
     this.show(); // at once, with what is known; the kernel hears of it behind
+    const [only] = selected.length === 1 ? selected : [];
+    const part = only === undefined ? null : parsePart(only);
+    if (part) this.heatmap.reveal(part);
     this.host.choose({ selected: [...selected] });
   }
 
@@ -281,8 +284,7 @@ export class View {
     this.showTop(live);
     this.showChoices(live);
     this.method.textContent = live.state === "empty" ? "" : methodSentence(live);
-    if (live.warning) this.method.textContent += ` ${live.warning}`;
-    this.method.title = this.method.textContent ?? "";
+    if (live.warning) this.method.append(" ", h("span", { class: "iw-a-warning" }, live.warning));
     this.heatmap.show(live, this.shown, values, this.selected);
     this.showAnswers();
     this.panel.show({
@@ -306,7 +308,8 @@ export class View {
     this.title.textContent = title;
     this.title.title = live.model ? `${title}, of ${live.model}` : "";
     const runs = live.metric ? `${baseText(live.metric)} with nothing changed · ` : "";
-    const text = this.offline ? "" : runs + stateSentence(live);
+    const said = this.offline || live.state === "failed" || live.state === "empty";
+    const text = said ? "" : runs + stateSentence(live);
     this.sentence.textContent = text;
     this.sentence.title = text;
     this.cancel.hidden = this.offline || live.state !== "computing";

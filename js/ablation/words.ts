@@ -41,7 +41,8 @@ export function effect(value: number, scale = 0): string {
   if (!Number.isFinite(value)) return "none";
   if (Math.abs(value) < Math.max(5e-4 * scale, 1e-12)) return "0";
   const size = Math.abs(value);
-  const text = size >= 0.995 ? size.toFixed(size >= 99.5 ? 0 : 1) : number(size);
+  const digits = size >= 99.5 ? 0 : size >= 0.995 ? 1 : 2;
+  const text = size >= 0.01 ? size.toFixed(digits) : number(size);
   return `${value < 0 ? "−" : "+"}${text}`;
 }
 
@@ -112,15 +113,16 @@ export function says(answer: readonly [string, number]): string {
   return `${tokenText(answer[0])} ${probability(answer[1])}`;
 }
 
-/** How a selection of several things adds up. */
-export function together(sum: number, joint: number): string {
-  if (Math.abs(joint - sum) < 0.05 * Math.max(Math.abs(sum), Math.abs(joint))) {
-    return "about what they do one by one";
+/** How a selection of several things adds up, as far as the controls allow to say. */
+export function together(sum: number, joint: number, controls: Controls): string {
+  const noise = (controls.high - controls.low) / 2;
+  if (Math.abs(joint - sum) <= noise) {
+    return "Together about what they add up to, within what random changes do.";
   }
-  if (Math.sign(joint) !== Math.sign(sum)) return "the other way than one by one";
+  if (Math.sign(joint) !== Math.sign(sum)) return "Together the other way than added up.";
   return Math.abs(joint) < Math.abs(sum)
-    ? "less than one by one: they do the same work in part"
-    : "more than one by one: they need each other";
+    ? "Together less than added up: part of what they do is the same."
+    : "Together more than added up: each does more where the others are changed, too.";
 }
 
 /** Words of the second text that are not in the first at the same place. */
