@@ -12,6 +12,7 @@ export class Panel {
   private readonly table = h("table", { class: "iw-s-next" });
   private readonly tried = h("ul", { class: "iw-s-tried" });
   private key = "";
+  private now = 0;
 
   constructor(private readonly host: Host) {
     this.el.append(
@@ -60,11 +61,20 @@ export class Panel {
     if (key === this.key) return;
     this.key = key;
     const { scrollTop } = this.tried;
+    const moved = live.now !== this.now;
+    this.now = live.now;
     const focused = this.tried.querySelector<HTMLElement>(":focus")?.dataset.tried;
     this.tried.replaceChildren(
       ...live.tried.map((each) => h("li", {}, this.entry(each, each.id === live.now, off))),
     );
     this.tried.scrollTop = scrollTop;
+    const now = this.tried.querySelector<HTMLElement>("[aria-current]");
+    if (moved && now) {
+      const top = now.offsetTop - this.tried.offsetTop;
+      const bottom = top + now.offsetHeight;
+      const { clientHeight } = this.tried;
+      if (top < scrollTop || bottom > scrollTop + clientHeight) this.tried.scrollTop = top - 2;
+    }
     if (focused) this.tried.querySelector<HTMLElement>(`[data-tried="${focused}"]`)?.focus();
     if (live.tried.length === 0)
       this.tried.replaceChildren(h("li", { class: "iw-s-empty" }, "Nothing yet."));
