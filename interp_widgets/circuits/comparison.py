@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from ..models import Model, Place
+from ..models import Model, ModelError, Place
 from ..models.model import Prompt
 from .errors import CircuitError
 from .metrics import KLDivergence, Metric, choose
@@ -123,6 +123,7 @@ def compare_runs(
 
     Raises:
         PromptError: a prompt that the model cannot read.
+        ModelError: logits that are not finite.
         CircuitError: prompts of different length, an unknown direction or metric, an empty
             reference, or a reference beside a counterfactual.
     """
@@ -139,6 +140,7 @@ def compare_runs(
     clean = model.run(clean_ids[None], read=wanted, logits=last)
     assert clean.logits is not None
     clean_logits = clean.logits[0, 0]
+    _check_finite(model, clean_logits)
     if other_ids is None:
         chosen = choose(metric, model, clean_logits, None)
         if reference is None:
@@ -154,6 +156,7 @@ def compare_runs(
     other = model.run(other_ids[None], read=wanted, logits=last)
     assert other.logits is not None
     other_logits = other.logits[0, 0]
+    _check_finite(model, other_logits)
     chosen = choose(metric, model, clean_logits, other_logits)
     noising = direction == "noising"
     return Comparison(
@@ -182,6 +185,14 @@ def token_ids(
     other = model.tokenize(counterfactual)
     _check_lengths(model, clean, other)
     return clean, other
+
+
+def _check_finite(model: Model, logits: Tensor) -> None:
+    if not torch.isfinite(logits).all():
+        raise ModelError(
+            f"{model.name} gives logits that are not finite (NaN or infinity): model.record(prompt) "
+            f"says in which block it begins."
+        )
 
 
 def _check_lengths(model: Model, clean: Tensor, other: Tensor) -> None:

@@ -155,15 +155,18 @@ class Ablation:
         return result.effect
 
     def wait(self, timeout: float | None = None) -> Ablation:
-        """Wait until the heatmaps in this direction are complete.
+        """Wait until the heatmaps in this direction are complete and the selection is measured.
 
         Raises what went wrong, Cancelled, or TimeoutError.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        while self.state == "computing":
+        while True:
             left = None if until is None else until - time.monotonic()
             if not self._settled.wait(left):
                 raise TimeoutError(f"Still computing after {timeout} s ({self.progress[1]}).")
+            if self.state != "computing":
+                break
+            self._wake()
         if self._error is not None:
             raise self._error
         if self.state == "cancelled":
@@ -295,6 +298,7 @@ class Ablation:
                     metric=self.metric,
                     reference=self.reference,
                 )
+                _ = comparison.base  # a metric that fails does so here
                 self._maps[direction] = {panel: blank(comparison, panel) for panel in PANELS}
                 self._comparisons[direction] = comparison
             return self._comparisons[direction]

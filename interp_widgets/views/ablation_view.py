@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets as t
 
+from ..circuits import CircuitError
 from ..circuits.comparison import DIRECTIONS
 from ..circuits.parts import PANELS
 from . import built
@@ -68,13 +69,23 @@ class AblationView(anywidget.AnyWidget):
 
     def _apply(self, values: dict[str, Any]) -> None:
         """Values come from a page: what is malformed changes nothing."""
-        for name in SHARED:
-            if name in values:
-                try:
-                    # As if the trait itself had arrived: observers run, nothing is sent back.
-                    self.set_state({name: values[name]})
-                except (t.TraitError, ValueError, TypeError):
-                    continue
+        clean = {name: values[name] for name in SHARED if self._fits(name, values.get(name))}
+        if clean:
+            # As if the trait itself had arrived: observers run, nothing is sent back.
+            self.set_state(clean)
+
+    def _fits(self, name: str, value: Any) -> bool:
+        if name == "shown":
+            return value in PANELS
+        if name == "direction":
+            return value in DIRECTIONS
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            return False
+        assert self._source is not None
+        try:
+            return self._source.items.check(value) == value
+        except CircuitError:
+            return False
 
     # --- without a kernel --------------------------------------------------------------------
 
