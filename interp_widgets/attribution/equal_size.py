@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..models.interventions import Intervention
 from . import swap
 from .effects import How
 from .measured import measure
@@ -22,6 +23,23 @@ from .scores import Floats
 
 if TYPE_CHECKING:
     from .graph import Graph
+
+
+def random_groups(
+    graph: Graph, nodes: Sequence[str], factor: float, draws: int, seed: int = 0
+) -> list[list[Intervention]]:
+    """Interventions as large as setting `nodes` to `factor` times their activations, on other units.
+
+    Raises ValueError for nodes that cannot be changed, and for a layer with too few other units.
+    """
+    table, replica = graph.table, graph.replica
+    change: swap.Cells = defaultdict(dict)
+    for i in graph.units_among(nodes):
+        cell = int(table.layer[i]), int(table.position[i])
+        change[cell][int(table.feature[i])] = (factor - 1) * float(table.activation[i])
+    rng = np.random.default_rng(seed)
+    drawn = [swap.random_change(replica, change, rng) for _ in range(draws)]
+    return [swap.interventions_for(replica, cells, clamp=False) for cells in drawn]
 
 
 def random_effects(
@@ -36,25 +54,17 @@ def random_effects(
     progress: Callable[[float, str], None] | None = None,
     cancelled: Callable[[], None] | None = None,
 ) -> Floats:
-    """Measured changes of `targets` under random changes as large as the group's: [draw, target].
+    """Measured changes of `targets` under `random_groups`: [draw, target].
 
     Args:
         nodes, targets: ids; the rest as in `Graph.measure`.
         draws: how many random groups.
 
-    Raises ValueError as `Graph.measure` does, and for a layer with too few other units.
+    Raises ValueError as `Graph.measure` and `random_groups` do.
     """
-    table, replica = graph.table, graph.replica
-    change: swap.Cells = defaultdict(dict)
-    for i in graph.units_among(nodes):
-        cell = int(table.layer[i]), int(table.position[i])
-        change[cell][int(table.feature[i])] = (factor - 1) * float(table.activation[i])
-    rng = np.random.default_rng(seed)
-    drawn = [swap._random(replica, change, rng) for _ in range(draws)]
-    runs = [swap._interventions(replica, cells, clamp=False) for cells in drawn]
-    place = {id: i for i, id in enumerate(table.ids)}
+    runs = random_groups(graph, nodes, factor, draws, seed)
+    place = {id: i for i, id in enumerate(graph.table.ids)}
     wanted = np.array([place[id] for id in targets], dtype=np.int64)
-    found = measure(
-        replica, Readings(replica, wanted), runs, how, progress=progress, cancelled=cancelled
-    )
+    readings = Readings(graph.replica, wanted)
+    found = measure(graph.replica, readings, runs, how, progress=progress, cancelled=cancelled)
     return np.asarray(found.changes.double().cpu().numpy())

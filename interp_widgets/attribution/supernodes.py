@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_NODES = 300
 #: Groups are joined as long as they are so much alike.
 ENOUGH = 0.5
-_SAME_NAME, _OTHER_NAME, _PER_LAYER = 0.25, -0.25, -0.05
+_SAME_NAME, _OTHER_NAME, _PER_LAYER = 0.25, -0.6, -0.05
 _DRAWS = 200
 
 

@@ -103,10 +103,11 @@ def swap(
         )
     wanted = _wanted(graph, out, donor, brought, at, strength)
     change = _change(replica, wanted)
-    runs = [_interventions(replica, wanted, clamp=True)]
+    runs = [interventions_for(replica, wanted, clamp=True)]
     rng = np.random.default_rng(seed)
     runs += [
-        _interventions(replica, _random(replica, change, rng), clamp=False) for _ in range(controls)
+        interventions_for(replica, random_change(replica, change, rng), clamp=False)
+        for _ in range(controls)
     ]
     tokens = _answers(graph, donor)
     ids = replica.frozen.recording.token_ids
@@ -221,7 +222,7 @@ def _change(replica: Replica, wanted: Cells) -> Cells:
     }
 
 
-def _random(replica: Replica, change: Cells, rng: np.random.Generator) -> Cells:
+def random_change(replica: Replica, change: Cells, rng: np.random.Generator) -> Cells:
     """The same changes on random units, scaled so that what each cell writes is as long."""
     units = replica.units
     out: Cells = {}
@@ -239,13 +240,16 @@ def _random(replica: Replica, change: Cells, rng: np.random.Generator) -> Cells:
             )
         drawn = rng.choice(others, len(values), replace=False)
         moved = dict(zip(drawn.tolist(), values.values(), strict=True))
-        length, wanted = _length(replica, layer, moved), _length(replica, layer, values)
+        length, wanted = (
+            length_written(replica, layer, moved),
+            length_written(replica, layer, values),
+        )
         scale = wanted / length if length > 0 else 0.0
         out[layer, position] = {j: scale * value for j, value in moved.items()}
     return out
 
 
-def _length(replica: Replica, layer: int, change: Mapping[int, float]) -> float:
+def length_written(replica: Replica, layer: int, change: Mapping[int, float]) -> float:
     """The norm of what a change writes, over all blocks it writes to."""
     numbers = torch.tensor(list(change), device=replica.units.layer.device)
     amounts = torch.tensor(list(change.values()), dtype=torch.float64)
@@ -256,7 +260,7 @@ def _length(replica: Replica, layer: int, change: Mapping[int, float]) -> float:
     return squares**0.5
 
 
-def _interventions(replica: Replica, cells: Cells, clamp: bool) -> list[Intervention]:
+def interventions_for(replica: Replica, cells: Cells, clamp: bool) -> list[Intervention]:
     dictionary = replica.origin.dictionary
     out = []
     for (layer, position), values in sorted(cells.items()):
