@@ -36,6 +36,8 @@ class Asks(t.HasTraits):
     proposals = t.Dict().tag(sync=True)
     unable = t.Unicode(NO_MODEL).tag(sync=True)
     neighbours = t.List(t.Dict()).tag(sync=True)
+    #: What became of the last selection that was sent to another view.
+    told = t.Unicode().tag(sync=True)
 
     #: Who answers; None for a view without a graph behind it.
     answers: Answers | None = None

@@ -13,9 +13,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..attribution.group import Nodes
 from ..jobs import Job
 from . import graph_answers
 from .graph_asks import Request
+from .graph_signals import Signals
 
 if TYPE_CHECKING:
     from ..attribution.graph import Graph
@@ -29,13 +31,12 @@ KEPT = 64
 NEVER_KEPT = ("proposals",)
 
 Answer = dict[str, Any]
+#: What another view does with a name and nodes; it returns a sentence, or raises a ValueError.
+Take = Callable[[str, Nodes], str]
 
 
 class Answers:
-    """The questions of one view about one graph, and what was answered.
-
-    send: called with the number of a linked view and the ids to send there.
-    """
+    """The questions of one view about one graph, and what was answered."""
 
     def __init__(self, graph: Graph, view: GraphView) -> None:
         self._graph, self._view = graph, view
@@ -43,15 +44,14 @@ class Answers:
         self._known: OrderedDict[tuple[Any, ...], Answer] = OrderedDict()
         # A message may arrive in another thread while a job reports.
         self._lock = threading.RLock()
-        self.send: Callable[[int, list[str]], object] | None = None
+        self._takers: list[tuple[str, Take]] = []
         view.on_ask, view.on_stop = self.ask, self.stop
         view.unable = graph_answers.unable(graph)
 
     def ask(self, what: str, request: Request) -> None:
         """Answer a question, soon; `request` is as `graph_asks.clean_request` leaves it."""
         if what == "send":
-            if self.send is not None:
-                self.send(request["to"], request["ids"])
+            self._send(request["to"], request["ids"])
             return
         with self._lock:
             self.stop(what)
@@ -64,6 +64,35 @@ class Answers:
             self._jobs[what] = job
             self._show(what, request, "computing", 0.0, "starting", None)
         job.start()
+
+    def send_to(self, name: str, take: Take) -> Callable[[], None]:
+        """A button for another view; `take` gets a name and nodes. Returns what removes it."""
+        taker = (name, take)
+        self._takers.append(taker)
+        self._show_takers()
+
+        def end() -> None:
+            self._takers.remove(taker)
+            self._show_takers()
+
+        return end
+
+    def _show_takers(self) -> None:
+        verbs = {"steering": "steer this", "ablation": "ablate this"}
+        self._view.neighbours = [
+            {"name": name, "verb": verbs.get(name, f"send to {name}")} for name, _ in self._takers
+        ]
+
+    def _send(self, to: int, ids: list[str]) -> None:
+        nodes = Nodes([self._graph.node(id) for id in ids], self._graph)
+        group = next((g[0] for g in self._graph.notes.groups if set(g[1:]) == set(ids)), "")
+        name = group or nodes[0].label or nodes[0].place.split(" ")[0]
+        if len(nodes) > 1 and not group:
+            name = f"{name} and {len(nodes) - 1} more"
+        try:
+            self._view.told = self._takers[to][1](name, nodes)
+        except ValueError as error:
+            self._view.told = str(error)
 
     def stop(self, what: str) -> None:
         """Nobody waits for this answer any more."""
@@ -98,7 +127,7 @@ class Answers:
                     told = time.monotonic()
                     job.report(progress, message)
 
-            result = answer(self._graph, request, graph_answers.Signals(report, job.check, offer))
+            result = answer(self._graph, request, Signals(report, job.check, offer))
             with self._lock:
                 self._known[_key(what, request)] = result
                 while len(self._known) > KEPT:

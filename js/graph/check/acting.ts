@@ -11,6 +11,7 @@ import type { Store } from "../store";
 import { CheckPart } from "./check";
 import { ManyPart } from "./many";
 import { ProposalsPart } from "./proposals";
+import { SendPart } from "./send";
 import type { Answers, Ask, Tool, Wide } from "./state";
 import { SwapPart } from "./swap";
 
@@ -54,6 +55,7 @@ export class Acting {
   private readonly many: ManyPart;
   private readonly swap: SwapPart;
   private readonly proposals: ProposalsPart;
+  private readonly send: SendPart;
   private shown: Part | null = null;
 
   constructor(private readonly context: Context) {
@@ -61,8 +63,12 @@ export class Acting {
     this.many = new ManyPart(context);
     this.swap = new SwapPart(context);
     this.proposals = new ProposalsPart(context);
+    this.send = new SendPart(context);
     context.store.subscribe((changed) => {
-      if (changed.has("answers")) this.check.remember();
+      if (changed.has("answers")) {
+        this.check.remember();
+        this.send.update();
+      }
       const drawn = ["answers", "rejected", "offline", "status"] as const;
       if (drawn.some((key) => changed.has(key))) this.shown?.update();
       const looked = ["selected", "wide", "answers", "groups", "rejected"] as const;
@@ -92,8 +98,8 @@ export class Acting {
       store.set({ tool: next });
       if (next === "check") this.check.start();
     });
-    if (tool === "links") return [tabs, ...links()];
     const units = nodes.filter((i) => graph.at.kind[i] === FEATURE);
+    if (tool === "links") return [tabs, this.send.of(units), ...links()];
     if (units.length === 0) {
       return [
         tabs,
@@ -102,7 +108,7 @@ export class Acting {
     }
     const part = tool === "check" ? this.check : this.swap;
     part.nodes = units;
-    return [tabs, this.show(part), tool === "check" && this.neighbours(units)];
+    return [tabs, this.send.of(units), this.show(part)];
   }
 
   /** The panel while nothing is selected. */
@@ -138,28 +144,6 @@ export class Acting {
           title,
           attrs: { "aria-pressed": tab === open ? "true" : "false", "data-tab": tab },
         }),
-      ),
-    );
-  }
-
-  /** Buttons that send the selection to linked views. */
-  private neighbours(nodes: readonly number[]): Child {
-    const { store, model, actions } = this.context;
-    const { graph, answers } = store.state;
-    if (!graph || answers.neighbours.length === 0) return null;
-    const ids = nodes.map((i) => graph.ids[i]);
-    return h(
-      "div",
-      { class: "iw-buttons iw-neighbours" },
-      ...answers.neighbours.map((neighbour, to) =>
-        button(
-          neighbour.verb,
-          () => {
-            const heard = model.ask({ what: "send", to, ids });
-            actions.say(heard ? `Sent to ${neighbour.name}.` : "No kernel: run the cell again.");
-          },
-          { class: "iw-strong", title: `Sends what is selected to the ${neighbour.name}` },
-        ),
       ),
     );
   }

@@ -152,6 +152,8 @@ export interface Answers {
   /** Why the model cannot be asked, in a sentence; empty where it can. */
   readonly unable: string;
   readonly neighbours: readonly Neighbour[];
+  /** What became of the last selection that was sent to one of them. */
+  readonly told: string;
 }
 
 export const ANSWERS = [
@@ -161,6 +163,7 @@ export const ANSWERS = [
   "proposals",
   "unable",
   "neighbours",
+  "told",
 ] as const satisfies readonly (keyof Answers)[];
 
 /** Which part of the panel is open where something is selected, and where nothing is. */
@@ -185,6 +188,7 @@ export const NO_ANSWERS: Answers = {
   proposals: idle({}),
   unable: "",
   neighbours: [],
+  told: "",
 };
 
 /** A trait that nothing has been written to yet is an empty object. */
@@ -203,5 +207,6 @@ export function answers(get: (name: keyof Answers) => unknown): Answers {
     proposals: task(get("proposals"), NO_ANSWERS.proposals),
     unable: String(get("unable") ?? ""),
     neighbours: (get("neighbours") ?? []) as readonly Neighbour[],
+    told: String(get("told") ?? ""),
   };
 }

@@ -1,0 +1,38 @@
+"""What every answer to a graph's view has in common: how it reports, and numbers as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Answer = dict[str, Any]
+#: So many random controls stand beside every effect.
+DRAWS = 20
+
+
+@dataclass(frozen=True)
+class Signals:
+    """How an answer reports while it is computed.
+
+    report: called with the share done and a sentence; check: raises to stop; offer: called with
+    the part that is there.
+    """
+
+    report: Callable[[float, str], None]
+    check: Callable[[], None]
+    offer: Callable[[Answer], None]
+
+    def part(self, start: float, end: float, name: str = "") -> Callable[[float, str], None]:
+        """`report` for a step that takes the work from one share to another."""
+        return lambda share, message: self.report(start + share * (end - start), name or message)
+
+
+def number(value: Any) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return float(value) if math.isfinite(value) else None
+
+
+def numbers(values: Any) -> list[float | None]:
+    return [number(value) for value in values]

@@ -1,0 +1,104 @@
+"""The view's question for a swap: which nodes of another prompt come in, and what the model says then.
+
+`graph.swap` does the work; here is what a user of the view says in two fields, a prompt and a label.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..attribution.group import Nodes
+from .graph_asks import Request
+from .graph_signals import DRAWS, Answer, Signals, number
+
+if TYPE_CHECKING:
+    from ..attribution.graph import Graph
+
+
+def swap(graph: Graph, request: Request, signals: Signals) -> Answer:
+    """A group swapped for the nodes of another prompt that have a label."""
+    from ..attribution import attribute
+
+    graph.wait()
+    out = graph.units_among(request["ids"])
+    origin = graph.origin
+    signals.report(0.0, "the other prompt's graph")
+    other = attribute(origin.model, request["prompt"], origin.dictionary or "neurons")
+    while other.state == "computing":
+        try:
+            other.wait(0.1)
+        except TimeoutError:
+            signals.report(0.5 * other.progress[0], "the other prompt's graph")
+    here = graph.table.position[out]
+    into = matching(other, request["label"], sorted(set(here.tolist())), len(graph.table.tokens))
+    signals.report(0.5, "swapping")
+    found = graph.swap(
+        request["ids"],
+        into,
+        controls=DRAWS,
+        progress=signals.part(0.5, 1.0),
+        cancelled=signals.check,
+    )
+    order = np.argsort(-np.maximum(found.before, found.after), kind="stable")[:6]
+    answers = [
+        {
+            "token": found.answers[k],
+            "before": number(found.before[k]),
+            "after": number(found.after[k]),
+            "random": [number(f(found.random[:, k])) for f in (np.mean, np.min, np.max)],
+        }
+        for k in order
+    ]
+    before, after = found.favourite
+    kept = sum(said == before for said in found.random_favourites)
+    says = f"The model says “{after.strip()}” instead of “{before.strip()}”"
+    if after == before:
+        says = f"The model still says “{before.strip()}”"
+    return {
+        "answers": answers,
+        "brought": _summary(into),
+        "controls": f"{DRAWS} random",
+        "notes": [
+            f"{says}; after {kept} of {DRAWS} random swaps of equal size it says "
+            f"“{before.strip()}”."
+        ],
+    }
+
+
+def _summary(nodes: Nodes) -> list[str]:
+    """Nodes by name and token, with how many there are of each."""
+    names = Counter(f"{n.label or n.place} at “{n.token.strip()}”" for n in nodes)
+    return [f"{name} ({count} nodes)" if count > 1 else name for name, count in names.items()]
+
+
+def matching(other: Graph, label: str, here: Sequence[int], length: int) -> Nodes:
+    """The nodes of another prompt's graph that a label means.
+
+    Those with exactly this label, else those whose label contains it, else those at a token of this
+    name; of these, the ones at the tokens that the group stands at (`here`, of `length`) if both
+    prompts are equally long, else at as many tokens: those with the most influence.
+
+    Raises ValueError if there are none.
+    """
+    wanted = label.strip().lower()
+    units = other.nodes(kind=other.table.unit)
+    found = [n for n in units if n.label.strip().lower() == wanted]
+    found = found or [n for n in units if wanted in n.label.lower()]
+    found = found or [n for n in units if n.token.strip().lower() == wanted]
+    if not found:
+        some = ", ".join(dict.fromkeys(n.label for n in units if n.label))[:200]
+        raise ValueError(
+            f"No {other.table.unit} of the other prompt is labelled “{label}”"
+            + (f"; there are {some} …" if some else ", and none has a label: name a token.")
+        )
+    at = {n.position for n in found}
+    if len(other.table.tokens) == length and at & set(here):
+        at &= set(here)
+    elif len(at) > len(here):
+        weight = {p: sum(n.influence for n in found if n.position == p) for p in at}
+        at = set(sorted(at, key=lambda p: -weight[p])[: len(here)])
+    return Nodes([n for n in found if n.position in at], other)
