@@ -7,8 +7,10 @@ while a cell executes, so every run takes `model.lock`.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,23 @@ class Model:
         """A token as a reader sees it: its text, or its name where the text is empty."""
         text = self.tokenizer.decode([token_id])
         return text or str(self.tokenizer.convert_ids_to_tokens(int(token_id)))
+
+    def texts(self, ids: Sequence[int]) -> list[str]:
+        """What each token adds to the text of all of them; joined, `tokenizer.decode(ids)`.
+
+        A word has its blank, and a piece of a word joins the piece before it. A character spread
+        over several tokens stands at the last of them, "" at the others. For passages: the time
+        grows with the square of their length, 25 ms for 500 tokens.
+        """
+        ids = [int(i) for i in ids]
+        whole = str(self.tokenizer.decode(ids))
+        ends = [0]
+        for count in range(1, len(ids) + 1):
+            # Half a character at the end of a prefix differs from what becomes of it.
+            prefix = self.tokenizer.decode(ids[:count])
+            same = os.path.commonprefix([prefix, whole])  # noqa: RUF071 (characters)
+            ends.append(max(ends[-1], len(same)))
+        return [whole[a:b] for a, b in pairwise(ends)]
 
     def token_id(self, text: str) -> int:
         """The id of a one-token string, as it would follow the prompt.

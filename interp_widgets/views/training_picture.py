@@ -123,7 +123,9 @@ def _example(examples: list[Mapping[str, Any]]) -> str:
         alpha = 0.1 + 0.5 * value / top if value > 0 else 0.0
         shade = f"background:rgba(111,84,178,{alpha:.2f})" if alpha else ""
         line = ";text-decoration:underline" if at == trigger else ""
-        parts.append(f'<span style="white-space:pre;{shade}{line}">{_text(_visible(token))}</span>')
+        # Part of a character has no text of its own, but the strongest token must be seen.
+        shown = _visible(token) or ("\ufffd" if at == trigger else "")
+        parts.append(f'<span style="white-space:pre;{shade}{line}">{_text(shown)}</span>')
     return "".join(parts)
 
 

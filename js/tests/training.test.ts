@@ -1,6 +1,6 @@
 /** The training view in a page without a notebook. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { exampleLine } from "../training/example";
+import { exampleLine, triggerName } from "../training/example";
 import type { Example, Features, Host, Live } from "../training/state";
 import { EMPTY } from "../training/state";
 import { View } from "../training/view";
@@ -132,6 +132,13 @@ describe("an example", () => {
   it("shows a blank trigger as a sign", () => {
     const line = exampleLine({ tokens: ["a", "  "], activations: [0, 1], trigger: 1 }, 1, null);
     expect(line.querySelector("mark")?.textContent).toBe("␣");
+  });
+
+  it("shows a trigger that is part of a character beside the whole one", () => {
+    const tokens = ["a", "", "é", "", "b"];
+    const line = exampleLine({ tokens, activations: [0, 2, 1, 0, 0], trigger: 1 }, 2, null);
+    expect(line.textContent).toBe("a\ufffdéb");
+    expect(triggerName({ tokens, activations: [], trigger: 1 })).toBe("“\ufffd”");
   });
 });
 

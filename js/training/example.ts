@@ -2,7 +2,7 @@
 import { h } from "../shared/dom";
 import { number } from "../shared/format";
 import type { Example } from "./state";
-import { visible } from "./words";
+import { marked, visible } from "./words";
 
 /** The strongest activation of some examples: the scale of their shading. */
 export function strongest(examples: readonly Example[]): number {
@@ -65,7 +65,7 @@ export function exampleLine(
           title: `activation ${number(value)}`,
           style: { "--iw-alpha": (top > 0 ? 0.1 + 0.5 * (value / top) : 0).toFixed(2) },
         },
-        text.trim() === "" ? "␣" : text.slice(blank.length),
+        text.trim() === "" ? marked(text) : text.slice(blank.length),
       ),
     );
   }
@@ -76,5 +76,5 @@ export function exampleLine(
 /** The trigger alone, as a name for a feature that has none yet. */
 export function triggerName(example: Example | undefined): string {
   const token = example?.tokens[example.trigger];
-  return token === undefined ? "" : `“${visible(token).trim() || "␣"}”`;
+  return token === undefined ? "" : `“${marked(token)}”`;
 }

@@ -179,6 +179,11 @@ export function visible(token: string): string {
   });
 }
 
+/** A token that must be seen, though it may be blank or only part of a character. */
+export function marked(token: string): string {
+  return token === "" ? "\ufffd" : visible(token).trim() || "␣";
+}
+
 /** How often, in words; the list says on how many tokens. */
 export function often(density: number): string {
   return density > 0 ? percent(density) : "dead";

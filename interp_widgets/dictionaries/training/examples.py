@@ -24,7 +24,8 @@ NO_TOKEN = -1
 
 @dataclass(frozen=True)
 class Example:
-    """tokens: texts; activations: of the feature on each; trigger: index of the strongest."""
+    """tokens: what each adds to the text, as `Model.texts` has it; activations: of the feature on
+    each; trigger: index of the strongest."""
 
     tokens: list[str]
     activations: list[float]

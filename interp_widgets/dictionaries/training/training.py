@@ -260,9 +260,9 @@ class Training:
                 f"{self._named(name)} has {n * len(part.examples)} features, no {feature}."
             )
         encoder, feature = divmod(feature, n)
-        text = self._model.token_text
+        texts = self._model.texts
         return [
-            Example([text(i) for i in ids], values, trigger)
+            Example(texts(ids), values, trigger)
             for ids, values, trigger in part.examples[encoder].of(feature)
         ]
 
