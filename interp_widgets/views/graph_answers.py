@@ -68,16 +68,20 @@ def check(graph: Graph, request: Request, signals: Signals) -> Answer:
     random: dict[How, NDArray[np.floating]] = {}
     for step, how in enumerate(WAYS):
         start, end = 0.25 + 0.37 * step, 0.62 + 0.38 * step
-        random[how] = random_effects(
-            graph,
-            ids,
-            targets,
-            how,
-            factor=factor,
-            draws=DRAWS,
-            progress=signals.part(start, end, "random controls"),
-            cancelled=signals.check,
-        )
+        try:
+            random[how] = random_effects(
+                graph,
+                ids,
+                targets,
+                how,
+                factor=factor,
+                draws=DRAWS,
+                progress=signals.part(start, end, "random controls"),
+                cancelled=signals.check,
+            )
+        except ValueError as error:  # the layer has too few other units: what is known is shown
+            answer = _checked(graph, predicted, measured, {})
+            return {**answer, "notes": [f"No random controls: {error}", *answer["notes"]]}
         signals.offer(_checked(graph, predicted, measured, random))
     return _checked(graph, predicted, measured, random)
 

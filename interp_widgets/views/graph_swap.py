@@ -34,7 +34,7 @@ def swap(graph: Graph, request: Request, signals: Signals) -> Answer:
         except TimeoutError:
             signals.report(0.5 * other.progress[0], "the other prompt's graph")
     here = graph.table.position[out]
-    into = matching(other, request["label"], sorted(set(here.tolist())), len(graph.table.tokens))
+    into = matching(other, request["label"], here.tolist(), len(graph.table.tokens))
     signals.report(0.5, "swapping")
     found = graph.swap(
         request["ids"],
@@ -78,9 +78,13 @@ def _summary(nodes: Nodes) -> list[str]:
 def matching(other: Graph, label: str, here: Sequence[int], length: int) -> Nodes:
     """The nodes of another prompt's graph that a label means.
 
-    Those with exactly this label, else those whose label contains it, else those at a token of this
-    name; of these, the ones at the tokens that the group stands at (`here`, of `length`) if both
-    prompts are equally long, else at as many tokens: those with the most influence.
+    Those with exactly this label, else those whose label contains it, else, where nothing has a
+    label, the strongest at a token of this name, as many as the group has. Of these, the ones at the
+    tokens that the group stands at if both prompts are equally long, else at as many tokens: those
+    with the most influence.
+
+    Args:
+        here: the position of each node of the group, in a prompt of `length` tokens.
 
     Raises ValueError if there are none.
     """
@@ -88,7 +92,7 @@ def matching(other: Graph, label: str, here: Sequence[int], length: int) -> Node
     units = other.nodes(kind=other.table.unit)
     found = [n for n in units if n.label.strip().lower() == wanted]
     found = found or [n for n in units if wanted in n.label.lower()]
-    found = found or [n for n in units if n.token.strip().lower() == wanted]
+    found = found or [n for n in units if n.token.strip().lower() == wanted][: len(here)]
     if not found:
         some = ", ".join(dict.fromkeys(n.label for n in units if n.label))[:200]
         raise ValueError(
@@ -98,7 +102,7 @@ def matching(other: Graph, label: str, here: Sequence[int], length: int) -> Node
     at = {n.position for n in found}
     if len(other.table.tokens) == length and at & set(here):
         at &= set(here)
-    elif len(at) > len(here):
+    elif len(at) > len(set(here)):
         weight = {p: sum(n.influence for n in found if n.position == p) for p in at}
-        at = set(sorted(at, key=lambda p: -weight[p])[: len(here)])
+        at = set(sorted(at, key=lambda p: -weight[p])[: len(set(here))])
     return Nodes([n for n in found if n.position in at], other)
