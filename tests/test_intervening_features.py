@@ -148,7 +148,7 @@ def layer_of(what: Any) -> int:
 
 @every_request
 @every_kind
-@every_family
+@pytest.mark.parametrize("family", FAMILIES[1:3])
 def test_what_features_write_changes_by_their_decoders(family: str, kind: str, asked: str) -> None:
     m, d = exact(family), features(kind)
     make, new = ASKED[asked]

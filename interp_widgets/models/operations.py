@@ -322,7 +322,9 @@ def whole_numbers(values: Any, what: str) -> tuple[int, ...]:
     held = tuple(held) if isinstance(held, Iterable) else (held,)
     for value in held:
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise InterventionError(f"{what} are whole numbers, and {value!r} is not.".capitalize())
+            raise InterventionError(
+                f"{what[0].upper()}{what[1:]} are whole numbers, and {value!r} is not."
+            )
     if not held:
         raise InterventionError(f"There are no {what}: give at least one.")
     return tuple(int(value) for value in held)
