@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..attribution.group import Interventions, Nodes
 from ..circuits import CircuitError, Part
 from ..circuits.effects import Item
 from ..circuits.parts import Shape, part
@@ -38,22 +39,27 @@ def given(what: Any) -> tuple[Given, ...]:
     """What a caller passed, one thing for each entry of a list or dictionary.
 
     Args:
-        what: an intervention or target (ablated); a list of these, or of lists (groups); or a
-            dictionary from names to any of these.
+        what: an intervention or target (ablated); a list of these, or of lists (groups); nodes of a
+            graph, one thing each; or a dictionary from names to any of these, nodes as a group.
 
     Raises InterventionError for anything else.
     """
     if what is None:
         return ()
+    named: Iterable[tuple[str, Any]]
     if isinstance(what, Mapping):
-        named: Iterable[tuple[str, Any]] = what.items()
+        named = what.items()
+    elif isinstance(what, Nodes) and what:
+        named = [(n.label or n.place, Nodes([n], what.graph)) for n in what]
+    elif isinstance(what, Interventions):  # they belong together
+        named = [("", what)]
     else:
         one = isinstance(what, Intervention | Target | str) or not isinstance(what, Sequence)
         # What is no list, or an empty one, is refused below or here.
         named = [("", each) for each in ([what] if one or not what else what)]
     found: list[Given] = []
     for name, each in named:
-        changes = interventions_of(each)
+        changes = interventions_of(each.ablate() if isinstance(each, Nodes) else each)
         text = str(name) or str(changes[0]) + (
             f" and {len(changes) - 1} more" if changes[1:] else ""
         )

@@ -383,7 +383,9 @@ def ablate(
         model: a model from `load`.
         prompt: text or token ids. The bundled model has a pair of prompts of its own.
         what: interventions to measure beside the heatmaps, singly and together: one, a list, a
-            list of lists (groups), or a dictionary from names to these. A bare target is ablated.
+            list of lists (groups), nodes of a graph (`graph.features("texas")`), or a dictionary
+            from names to these. A bare target and a node are ablated, and what comes from a graph is
+            linked to its view.
         counterfactual: another prompt with as many tokens.
         metric: "logit difference" (the default: of both prompts' answers), "probability", "kl",
             a pair of tokens (correct, wrong), or a metric of `interp_widgets.circuits`.
@@ -394,7 +396,11 @@ def ablate(
     Raises PromptError, CircuitError or InterventionError with a sentence, before anything runs,
     for prompts that cannot be read or compared and for what is nothing to intervene on.
     """
+    from .linked import join  # which knows all views, this one too
+
     if prompt is None:
         prompt, other = example(model)
         counterfactual = counterfactual or (other if reference is None else None)
-    return Ablation(model, prompt, what, counterfactual, metric, reference)
+    ablation = Ablation(model, prompt, what, counterfactual, metric, reference)
+    join(what, ablation)
+    return ablation

@@ -19,7 +19,7 @@ from .ablation_items import shown
 
 PAPER, INK, SOFT, RULE = "#fbf8f1", "#2b2a27", "#746f66", "#ebe5d8"
 POS, NEG, SEL = "#01665e", "#a6611a", "#d6006c"
-WIDTH, LEFT, BOTTOM = 372, 26, 76
+WIDTH, LEFT, LETTERS = 372, 26, 10
 SENTENCES = {
     "empty": "No ablation.",
     "computing": "Still computing when this picture was taken.",
@@ -153,7 +153,9 @@ def svg(
     """
     layers, columns = values.shape
     heads = panel["id"] == "heads"
-    bottom = 16 if heads else BOTTOM + (BOTTOM - 12 if live["corrupted"] else 0)
+    longest = max(len(shown(token)) for token in [*live["clean"], *(live["corrupted"] or ())])
+    line = 10 + 5.8 * min(longest, LETTERS)
+    bottom = 16 if heads else 4 + line * (2 if live["corrupted"] else 1)
     cell = max(4.0, min(22.0, 240 / layers))
     across = (WIDTH - LEFT) / columns
     height = layers * cell + bottom
@@ -196,7 +198,7 @@ def svg(
         if live["corrupted"]:
             other = live["corrupted"][column]
             colour = SOFT if other == clean else INK
-            parts.append(_turned(x, y - 6 + BOTTOM - 12, shown(other), colour))
+            parts.append(_turned(x, y - 6 + line, shown(other), colour))
     return "".join(parts) + "</svg>"
 
 
@@ -208,7 +210,7 @@ def _label(x: float, y: float, words: str, anchor: str, colour: str) -> str:
 
 
 def _turned(x: float, y: float, words: str, colour: str) -> str:
-    words = words if len(words) <= 10 else words[:9] + "…"
+    words = words if len(words) <= LETTERS else words[: LETTERS - 1] + "…"
     return (
         f'<text transform="translate({x + 3.5:.1f},{y:.1f}) rotate(-90)" text-anchor="end" '
         f'fill="{colour}">{_text(words)}</text>'

@@ -39,11 +39,11 @@ export class Help {
   private readonly close: HTMLButtonElement;
 
   constructor(private readonly onClose: () => void) {
-    this.close = button("close", () => this.toggle(), { class: "iw-a-strong" });
+    this.close = button("close", () => this.toggle(), { class: "iw-strong" });
     this.el = h(
       "section",
-      { class: "iw-a-help", attrs: { hidden: true, role: "dialog", "aria-label": "Help" } },
-      h("div", { class: "iw-a-helphead" }, h("h3", {}, "How to read these heatmaps"), this.close),
+      { class: "iw-help", attrs: { hidden: true, role: "dialog", "aria-label": "Help" } },
+      h("div", { class: "iw-helphead" }, h("h3", {}, "How to read these heatmaps"), this.close),
       h(
         "p",
         {},
@@ -51,7 +51,7 @@ export class Help {
       ),
       h(
         "div",
-        { class: "iw-a-helpcolumns" },
+        { class: "iw-helpcolumns" },
         h("div", {}, h("h4", {}, "Controls"), terms(CONTROLS)),
         h("div", {}, h("h4", {}, "Words"), terms(WORDS)),
       ),
@@ -80,15 +80,15 @@ export class Legend {
     const item = (mark: string, text: string | HTMLElement, title: string) =>
       h(
         "span",
-        { class: "iw-a-legenditem", title },
+        { class: "iw-legenditem", title },
         h("i", { class: `iw-a-m-${mark}`, attrs: { "aria-hidden": "true" } }),
         text,
       );
     this.el = h(
       "footer",
-      { class: "iw-a-foot", attrs: { "aria-label": "Legend" } },
-      item("pos", "raises the metric", "The darker, the more"),
-      item("neg", "lowers it, striped", "The darker, the more"),
+      { class: "iw-foot", attrs: { "aria-label": "Legend" } },
+      item("pos", "raises", "Raises the metric: the darker, the more"),
+      item("neg", "lowers", "Lowers the metric: the darker, the more; striped, too"),
       item("full", this.full, "Colour goes no further than this"),
       item("blank", "not computed", "Blank until it is computed; click it to have it now"),
       item("sel", "selected", "What you have selected"),

@@ -298,7 +298,7 @@ export class View {
     const { metric } = live;
     this.legend.setFull(
       metric
-        ? `full colour: ${withUnit(number(metric.scale), metric.unit)}${metric.full === null ? "" : ", all of the difference"}`
+        ? `full: ${withUnit(number(metric.scale), metric.unit)}${metric.full === null ? "" : ", all of the difference"}`
         : "full effect",
     );
   }
