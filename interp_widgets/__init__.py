@@ -29,42 +29,81 @@ if TYPE_CHECKING:
     from .models import Model as Model
     from .models import Place as Place
     from .models import load as load
+    from .models.interventions import Intervention as Intervention
+    from .models.interventions import attention as attention
+    from .models.interventions import feature as feature
+    from .models.interventions import head as head
+    from .models.interventions import mlp as mlp
+    from .models.interventions import neuron as neuron
+    from .models.interventions import pattern as pattern
+    from .models.interventions import residual as residual
     from .views import GraphView as GraphView
+    from .views.ablation_live import Ablation as Ablation
+    from .views.ablation_live import ablate as ablate
+    from .views.linked import link as link
+    from .views.steering_live import Steering as Steering
+    from .views.steering_live import steer as steer
 
 # Loaded when first used: importing this package must not wait for torch.
 _PLACES = {
+    "Ablation": "views.ablation_live",
     "Graph": "attribution",
     "GraphView": "views",
+    "Intervention": "models.interventions",
     "Model": "models",
     "Place": "models",
+    "Steering": "views.steering_live",
     "Training": "dictionaries.training",
+    "ablate": "views.ablation_live",
+    "attention": "models.interventions",
     "attribute": "attribution",
     "compare": "dictionaries.metrics",
     "cross_layer": "dictionaries.training",
+    "feature": "models.interventions",
+    "head": "models.interventions",
     "judge": "dictionaries.metrics",
+    "link": "views.linked",
     "load": "models",
     "load_dictionary": "dictionaries.report",
+    "mlp": "models.interventions",
+    "neuron": "models.interventions",
+    "pattern": "models.interventions",
     "recipes": "dictionaries.training",
+    "residual": "models.interventions",
     "sae": "dictionaries.training",
+    "steer": "views.steering_live",
     "train": "dictionaries.training",
     "transcoder": "dictionaries.training",
 }
 
 __all__ = [
+    "Ablation",
     "Graph",
     "GraphView",
+    "Intervention",
     "Model",
     "Place",
+    "Steering",
     "Training",
     "__version__",
+    "ablate",
+    "attention",
     "attribute",
     "compare",
     "cross_layer",
+    "feature",
+    "head",
     "judge",
+    "link",
     "load",
     "load_dictionary",
+    "mlp",
+    "neuron",
+    "pattern",
     "recipes",
+    "residual",
     "sae",
+    "steer",
     "train",
     "transcoder",
 ]

@@ -17,7 +17,15 @@ from torch import Tensor
 import interp_widgets as iw
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model
-from interp_widgets.models.interventions import Features, feature, head, residual
+from interp_widgets.models.interventions import (
+    At,
+    Features,
+    From,
+    feature,
+    head,
+    neuron,
+    residual,
+)
 from interp_widgets.steering.directions import Direction, from_feature, from_vector
 from interp_widgets.steering.errors import SteeringError
 from interp_widgets.steering.scales import natural_scales
@@ -230,10 +238,13 @@ class TestSliders:
         (together,) = knobs_of(model, {"all": nodes}, dictionary)
         assert len(together.parts) == len(knobs)
         assert together.name == "all"
+        (apart,) = knobs_of(model, nodes[:3].scale(-2))
+        assert apart.start == Turn("scale", -2.0)
+        assert apart.interventions(apart.start, From(1)) == list(nodes[:3].scale(-2))
         with pytest.raises(SteeringError, match="no feature"):
             knobs_of(model, graph.nodes(kind="token"), dictionary)
         with pytest.raises(SteeringError, match="brings no dictionary"):
-            knobs_of(model, nodes)
+            knobs_of(model, list(nodes))
 
     def test_they_start_where_an_intervention_is(self, model: Model, dictionary: Any) -> None:
         target = feature(dictionary, 1, 5)
@@ -242,10 +253,14 @@ class TestSliders:
             (target.scale(-2), Turn("scale", -2.0)),
             (target.add(0.5), Turn("add", 0.5)),
             (head(1, 2).scale(0), Turn("scale", 0.0)),
+            (neuron(2, 7).add(-1.5).at(-1), Turn("add", -1.5)),
             (PLACE.add(2, torch.ones(32)), Turn("add", 2.0)),
         ):
             (knob,) = knobs_of(model, intervention)
             assert knob.start == turn
+            own = intervention.positions == At((-1,))
+            where = intervention if own else intervention.from_(1)
+            assert knob.interventions(turn, From(1)) == [where]
         with pytest.raises(SteeringError, match=r"iw\.ablate"):
             knobs_of(model, target.patch(PROMPT))
         with pytest.raises(SteeringError, match="differ"):

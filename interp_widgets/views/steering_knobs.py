@@ -6,7 +6,7 @@
                           added, or the stream's part along it is pinned
     anything else         heads, neurons, places: scaled
     a list of these       a slider for each; in a dict, name -> list, one slider for all of them
-    an intervention       a slider that starts where the intervention is
+    an intervention       a slider that starts where the intervention is, and acts where it does
 
 Values are raw: activations, or multiples of the direction as it is. How large that is (sigma, share
 of the residual norm) is measured in `steering.scales`.
@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..attribution.group import Interventions, Nodes
 from ..attribution.node import Node
 from ..models import Model, Place
 from ..models.interventions import (
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
     from ..dictionaries.metrics import Text
 
 Mode = Literal["add", "pin", "scale"]
+Part = Features | Direction | Target
 REST: dict[Mode, float | None] = {"add": 0.0, "pin": None, "scale": 1.0}
 SCALED = (-4.0, 4.0)
+UNSIZED = 10.0
 
 
 @dataclass(frozen=True)
@@ -78,73 +81,71 @@ class Knob:
     """One slider.
 
     parts: features, directions or other targets that it turns together.
+    places: where along the text each part is changed; None: where the settings say.
     size: None until it is measured, and for what can only be scaled.
     start: where it stands at first.
     """
 
     name: str
-    parts: tuple[Features | Direction | Target, ...]
+    parts: tuple[Part, ...]
+    places: tuple[Positions | None, ...]
     start: Turn
     size: Size | None = None
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        if all(isinstance(part, Features) for part in self.parts):
+        if all(isinstance(part, Features | Neurons) for part in self.parts):
             return ("add", "pin", "scale")
-        if all(isinstance(part, Features | Direction) for part in self.parts):
+        if all(isinstance(part, Features | Neurons | Direction) for part in self.parts):
             return ("add", "pin")
         return ("scale",)
 
     @property
     def place(self) -> str:
         """Where it is, for a reader: L4/117, or L2/3, L4/117 and 4 more."""
-        named = [
-            f"L{part.layer}/{index}"
-            if isinstance(part, Features)
-            else ", ".join(str(place) for place, _ in part.parts[:1])
-            if isinstance(part, Direction)
-            else str(part)
-            for part in self.parts
-            for index in (part.features if isinstance(part, Features) else (None,))
-        ]
-        return (
-            named[0]
-            if len(named) == 1
-            else f"{', '.join(named[:2])}"
-            + (f" and {len(named) - 2} more" if len(named) > 2 else "")
-        )
+        named: list[str] = []
+        for part in self.parts:
+            if isinstance(part, Features):
+                named += [f"L{part.layer}/{index}" for index in part.features]
+            else:
+                named.append(str(part.place) if isinstance(part, Direction) else str(part))
+        more = f" and {len(named) - 2} more" if len(named) > 2 else ""
+        fixed = {str(place) for place in self.places if place is not None}
+        where = f" {fixed.pop()}" if len(fixed) == 1 else " at several places" if fixed else ""
+        return ", ".join(named[:2]) + more + where
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """What strength 1 adds, part by part; none where it can only be scaled."""
+        """What strength 1 adds, part by part; none for neurons and what can only be scaled."""
         found: list[Direction] = []
         for part in self.parts:
             if isinstance(part, Direction):
                 found.append(part)
             elif isinstance(part, Features):
                 found += [from_feature(part.dictionary, part.layer, i) for i in part.features]
-        return tuple(found) if "add" in self.modes else ()
+        sized = all(isinstance(part, Features | Direction) for part in self.parts)
+        return tuple(found) if sized else ()
 
     @property
     def direction(self) -> Direction:
-        """All of them together. Raises SteeringError where it can only be scaled."""
+        """All of them together. Raises SteeringError where there are none."""
         found = self.directions
         if not found:
-            raise SteeringError(f"{self.name} can only be scaled: it has no direction.")
+            raise SteeringError(f"{self.name} is neither features nor a direction to add.")
         return found[0] if len(found) == 1 else together([(d, 1.0) for d in found], self.name)
 
     @property
     def limits(self) -> dict[Mode, tuple[float, float]]:
         """The ends of its slider: half the stream's norm, where steering is often at its best, and
         beyond what is natural. A typed number may go further."""
-        far = 1.0
+        far = UNSIZED
         if self.size is not None:
             far = max(0.5 / self.size.share, 1.25 * self.size.top)
             digits = 1 - math.floor(math.log10(far))
             far = round(far, digits)
         start = abs(self.start.value)
         far = max(far, 1.25 * start) if self.start.mode != "scale" else far
-        low = -far if any(isinstance(part, Direction) for part in self.parts) else 0.0
+        low = 0.0 if all(isinstance(part, Features) for part in self.parts) else -far
         return {"add": (-far, far), "pin": (low, far), "scale": SCALED}
 
     def interventions(self, turn: Turn, where: Positions) -> list[Intervention]:
@@ -158,22 +159,26 @@ class Knob:
             )
         if turn.rests:
             return []
-        found: list[Intervention] = []
-        for part in self.parts:
-            if isinstance(part, Direction):
-                for place, vector in part.parts:
-                    along = Vector.of(vector, part.name)
-                    if turn.mode == "pin":
-                        found.append(place.project_out(along))
-                    if turn.value != 0:
-                        found.append(place.add(turn.value, along))
-            elif turn.mode == "scale":
-                found.append(part.scale(turn.value))
-            elif turn.mode == "pin":
-                found.append(part.clamp(turn.value))
-            else:
-                found.append(part.add(turn.value))
-        return [replace(each, positions=where) for each in found]
+        return [
+            replace(change, positions=place or where)
+            for part, place in zip(self.parts, self.places, strict=True)
+            for change in _changes(part, turn)
+        ]
+
+
+def _changes(part: Part, turn: Turn) -> list[Intervention]:
+    if not isinstance(part, Direction):
+        if turn.mode == "add":
+            return [part.add(turn.value)]
+        return [part.clamp(turn.value) if turn.mode == "pin" else part.scale(turn.value)]
+    found: list[Intervention] = []
+    for place, vector in part.parts:
+        along = Vector.of(vector, part.name)
+        if turn.mode == "pin":
+            found.append(place.project_out(along))
+        if turn.value != 0:
+            found.append(place.add(turn.value, along))
+    return found
 
 
 def knobs_of(model: Model, what: Any, dictionary: Any = None) -> tuple[Knob, ...]:
@@ -185,7 +190,8 @@ def knobs_of(model: Model, what: Any, dictionary: Any = None) -> tuple[Knob, ...
     """
     if isinstance(what, Mapping):
         found = [_knob(model, each, dictionary, str(name)) for name, each in what.items()]
-    elif isinstance(what, list | tuple):
+    elif isinstance(what, list | tuple) and not isinstance(what, Interventions):
+        dictionary = _dictionary_of(what, dictionary)
         found = [_knob(model, each, dictionary) for each in _without_repeats(what)]
     else:
         found = [_knob(model, what, dictionary)]
@@ -227,13 +233,17 @@ def _knob(model: Model, what: Any, dictionary: Any, name: str = "") -> Knob:
     several = what if isinstance(what, list | tuple) else [what]
     if not several:
         raise SteeringError(f"There is nothing to steer with in {name!r}: the list is empty.")
-    parts: list[Features | Direction | Target] = []
+    dictionary = _dictionary_of(what, dictionary)
+    parts: list[Part] = []
+    places: list[Positions | None] = []
     starts: set[Turn] = set()
     names: list[str] = []
     for each in _without_repeats(several):
         part, called, start = _part(model, each, dictionary)
         parts.append(part)
         names.append(called)
+        fixed = isinstance(each, Intervention) and not isinstance(each.positions, Everywhere)
+        places.append(each.positions if fixed else None)
         if start is not None:
             starts.add(start)
     if len(starts) > 1:
@@ -241,16 +251,16 @@ def _knob(model: Model, what: Any, dictionary: Any, name: str = "") -> Knob:
             f"The interventions of {name or names[0]!r} differ, and one slider has one value: "
             f"give each a slider of its own."
         )
-    knob = Knob(name or names[0], tuple(parts), Turn())
+    unique = list(dict.fromkeys(names))
+    called = " and ".join(unique) if len(unique) < 3 else f"{unique[0]} and {len(unique) - 1} more"
+    knob = Knob(name or called, tuple(parts), tuple(places), Turn())
     resting = Turn() if "add" in knob.modes else Turn("scale", 1.0)
     start = starts.pop() if starts else resting
     knob.interventions(start, Everywhere())  # raises where it has no such mode
     return replace(knob, start=start)
 
 
-def _part(
-    model: Model, what: Any, dictionary: Any
-) -> tuple[Features | Direction | Target, str, Turn | None]:
+def _part(model: Model, what: Any, dictionary: Any) -> tuple[Part, str, Turn | None]:
     """What is turned, its name, and where it starts if that was said."""
     if isinstance(what, Intervention):
         return _started(model, what, dictionary)
@@ -272,11 +282,9 @@ def _part(
     )
 
 
-def _started(
-    model: Model, what: Intervention, dictionary: Any
-) -> tuple[Features | Direction | Target, str, Turn | None]:
+def _started(model: Model, what: Intervention, dictionary: Any) -> tuple[Part, str, Turn | None]:
     match what.target, what.operation:
-        case Features() as target, (Add(float() as value) | Clamp(float() as value)):
+        case Features() | Neurons() as target, Add(float() as value) | Clamp(float() as value):
             mode: Mode = "add" if isinstance(what.operation, Add) else "pin"
             return target, _label(target), Turn(mode, value)
         case Place() as target, Add(float() as amount, Vector() as vector):
@@ -301,6 +309,13 @@ def _of_node(model: Model, node: Node, dictionary: Any) -> Target:
     return Features(dictionary, node.layer, (node.feature,))
 
 
+def _dictionary_of(what: Any, dictionary: Any) -> Any:
+    """Nodes know whose features they are."""
+    if dictionary is None and isinstance(what, Nodes):
+        return what.graph.origin.dictionary
+    return dictionary
+
+
 # One dictionary object for all nodes of a model: interventions compare it by identity.
 _OWN: dict[str, Any] = {}
 
@@ -318,10 +333,11 @@ def _own_dictionary(model: Model) -> Any:
     return _OWN[key]
 
 
-def _label(target: Features) -> str:
-    label = getattr(target.dictionary, "labels", {}).get((target.layer, target.features[0]))
-    if label is not None and len(target.features) == 1:
-        return str(label.text)
+def _label(target: Features | Neurons) -> str:
+    if isinstance(target, Features) and len(target.features) == 1:
+        label = getattr(target.dictionary, "labels", {}).get((target.layer, target.features[0]))
+        if label is not None:
+            return str(label.text)
     return str(target)
 
 

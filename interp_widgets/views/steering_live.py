@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pathlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,7 +60,7 @@ def steer(
     chat: bool = False,
     dictionary: Any = None,
     text: Text | None = None,
-    dose: DoseQuestion | None = None,
+    dose: DoseQuestion | Mapping[str, Any] | None = None,
 ) -> Steering:
     """Write a prompt with and without a change inside the model, and turn the change by hand.
 
@@ -69,18 +69,25 @@ def steer(
     Args:
         what: a feature (`iw.feature(...)`), a direction (`interp_widgets.steering`), nodes of a
             graph (`graph.features("texas")`), an intervention, or a list of these: a slider for
-            each. In a dict, name -> one or several of these: a slider for each name.
+            each. In a dict, name -> one or several of these: a slider for each name. What comes from
+            a graph is linked to its view.
         temperature, seed, length, stop, where, chat: see `Settings`; all can be changed later.
         dictionary: whose features graph nodes are; default: the one that comes with the model.
         text: neutral text, on which natural sizes and damage are measured; default: one that suits
             the model.
-        dose: what a dose-response measures; it can be typed in the view, too.
+        dose: what a dose-response measures, as a `DoseQuestion` or its fields in a dict; it can be
+            typed in the view, too.
 
     Raises SteeringError for what cannot be steered, PromptError for a prompt that cannot be read,
     ValueError for settings that make no sense.
     """
+    from .linked import join  # which knows all views, this one too
+
     settings = Settings(prompt, temperature, seed, length, stop, chat, where)
-    return Steering(model, knobs_of(model, what, dictionary), settings, text, dose)
+    question = DoseQuestion(**dose) if isinstance(dose, Mapping) else dose
+    steering = Steering(model, knobs_of(model, what, dictionary), settings, text, question)
+    join(what, steering)
+    return steering
 
 
 class Steering:
@@ -340,9 +347,11 @@ class Steering:
         self.page.picture()
 
     def _measure(self, job: Job[None]) -> None:
-        knobs = measured(self.model, self.knobs, self.neutral, Watch(job.report, job.check))
+        asked = self.knobs
+        sized = measured(self.model, asked, self.neutral, Watch(job.report, job.check))
         with self.lock:
-            self.knobs = knobs
+            known = dict(zip(asked, sized, strict=True))
+            self.knobs = tuple(known.get(knob, knob) for knob in self.knobs)
 
     def _remember(self) -> None:
         """Enters what is shown into the history, or brings its text up to date."""
