@@ -20,6 +20,7 @@ from interp_widgets.models.interventions import (
     From,
     Neurons,
     Scale,
+    head,
 )
 
 
@@ -129,6 +130,18 @@ def test_what_stands_in_the_notes_can_be_acted_with() -> None:
     assert graph.groups["mine"].ids == ids
     assert graph.pinned.scale(0)[0].target.layer == graph.node(ids[0]).layer
     assert sum(one.target.n_units for one in graph.selected.ablate()) == 2
+
+
+def test_nodes_and_their_interventions_stand_in_lists_beside_others() -> None:
+    graph = graph_of("transcoder")
+    texas = graph.features("texas")
+    m = graph.origin.model
+    one = m.intervene(PROMPT, [head(1, 2), texas, graph.features()[2:4].scale(2)]).logits
+    flat = [head(1, 2).ablate(), *texas.ablate(), *graph.features()[2:4].scale(2)]
+    assert torch.equal(one, m.intervene(PROMPT, flat).logits)
+    assert torch.equal(
+        m.intervene(PROMPT, texas).logits, m.intervene(PROMPT, texas.ablate()).logits
+    )
 
 
 def test_a_token_is_not_to_be_changed() -> None:

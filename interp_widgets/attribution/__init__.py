@@ -13,6 +13,7 @@ from . import trace as tracing
 from .correlation import Correlation
 from .effects import Effects
 from .errors import GraphFileError
+from .faithfulness import Faithfulness
 from .graph import Graph
 from .group import Interventions, Nodes
 from .memory import OutOfMemory
@@ -20,6 +21,8 @@ from .node import Edge, Node
 from .notes import Notes
 from .replica import Origin
 from .scores import Pruning, Scores
+from .supernodes import Proposal
+from .swap import Swap
 from .table import GraphTable
 from .targets import TargetLike, check_targets
 
@@ -27,6 +30,7 @@ __all__ = [
     "Correlation",
     "Edge",
     "Effects",
+    "Faithfulness",
     "Graph",
     "GraphFileError",
     "GraphTable",
@@ -35,8 +39,10 @@ __all__ = [
     "Nodes",
     "Notes",
     "OutOfMemory",
+    "Proposal",
     "Pruning",
     "Scores",
+    "Swap",
     "attribute",
 ]
 

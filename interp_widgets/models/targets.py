@@ -146,19 +146,24 @@ What = Intervention | Target | Sequence["Intervention | Target"]
 def interventions_of(what: What) -> tuple[Intervention, ...]:
     """What a caller named, as interventions in the order given; a bare target is ablated.
 
+    A list may hold lists, and nodes of a graph, which are ablated like targets.
+
     Raises InterventionError for an empty list and for anything else in it.
     """
-    named = [what] if isinstance(what, Intervention | Target) else what
+    named = [what] if isinstance(what, Intervention) or hasattr(what, "ablate") else what
     if isinstance(named, str) or not isinstance(named, Sequence):
         raise InterventionError(
             f"{named!r} is no intervention: give one, a target, or a list of them."
         )
     if not named:
         raise InterventionError("There is nothing to intervene on: the list is empty.")
-    found = []
+    found: list[Intervention] = []
     for item in named:
-        if isinstance(item, Target):
+        if not isinstance(item, Intervention) and hasattr(item, "ablate"):
             item = item.ablate()
+        if isinstance(item, Sequence) and not isinstance(item, str):
+            found.extend(interventions_of(item))
+            continue
         if not isinstance(item, Intervention):
             raise InterventionError(f"{item!r} is neither an intervention nor a target.")
         found.append(item)
