@@ -21,6 +21,7 @@ QUESTIONS = ("check", "many", "swap", "proposals")
 FACTORS = (0, -1, 2)
 MOST_NODES = 500
 LONGEST_PROMPT = 20_000
+STRONGEST = 100.0
 
 NO_MODEL = "There is no model behind this view."
 
@@ -101,7 +102,12 @@ def clean_request(
             return None
         if not 0 < len(prompt) <= LONGEST_PROMPT or not 0 < len(label) <= LONGEST_PROMPT:
             return None
-        clean |= {"prompt": prompt, "label": label}
+        strength = request.get("strength", 1)
+        if isinstance(strength, bool) or not isinstance(strength, (int, float)):
+            return None
+        if not 0 < strength <= STRONGEST:
+            return None
+        clean |= {"prompt": prompt, "label": label, "strength": float(strength)}
     elif what == "send":
         to = request.get("to")
         if isinstance(to, bool) or not isinstance(to, int) or not 0 <= to < neighbours:

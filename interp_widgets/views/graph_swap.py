@@ -39,6 +39,7 @@ def swap(graph: Graph, request: Request, signals: Signals) -> Answer:
     found = graph.swap(
         request["ids"],
         into,
+        strength=request.get("strength", 1.0),
         controls=DRAWS,
         progress=signals.part(0.5, 1.0),
         cancelled=signals.check,

@@ -301,7 +301,7 @@ describe("swapping", () => {
     expect(document.activeElement).toBe(label);
     press("Swap in the model");
     expect(asked).toEqual([
-      { what: "swap", ids: ["n1"], prompt: "another prompt", label: "california" },
+      { what: "swap", ids: ["n1"], prompt: "another prompt", label: "california", strength: 1 },
     ]);
   });
 
@@ -312,7 +312,7 @@ describe("swapping", () => {
         state: "done",
         progress: 1,
         message: "",
-        asked: { ids: ["n1"], prompt: "another", label: "california" },
+        asked: { ids: ["n1"], prompt: "another", label: "california", strength: 1 },
         result: {
           answers: [{ token: "austin", before: 0.9, after: 0.02, random: [0.8, 0.7, 0.9] }],
           brought: ["california"],

@@ -113,10 +113,14 @@ def test_swap_a_group_for_another_prompts(page: Page, lab: JupyterServer) -> Non
         label.press("Enter")
         view.locator("[data-iw-swap='done']").wait_for(timeout=120_000)
         view.screenshot(path=SCREENSHOTS / "graph-swap.png")
+        first = {row["token"]: row for row in ask("graph.view.swap['result']['answers']")}
+        view.get_by_role("button", name="× 1.5").click()
+        until(lambda: ask("graph.view.swap['asked']['strength']") == 1.5, "the stronger swap")
+        view.locator("[data-iw-swap='done']").wait_for()
         answers = {row["token"]: row for row in ask("graph.view.swap['result']['answers']")}
         # Sacramento gains by the swap, and not by any random one of the same size.
         sacramento = answers["sacramento"]
-        assert sacramento["after"] > 10 * sacramento["random"][2] > 0
+        assert sacramento["after"] > first["sacramento"]["after"] > 10 * sacramento["random"][2]
         assert view.locator(".iw-answers tr.iw-line").count() == len(answers)
 
 

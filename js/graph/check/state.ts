@@ -103,6 +103,8 @@ export interface SwapAsked {
   readonly ids: readonly string[];
   readonly prompt: string;
   readonly label: string;
+  /** What the other prompt's activations are multiplied by. */
+  readonly strength: number;
 }
 
 export interface Answer {
@@ -184,7 +186,7 @@ function idle<A, R>(asked: A): Task<A, R> {
 export const NO_ANSWERS: Answers = {
   check: idle({ ids: [], factor: 0 }),
   many: idle({ nodes: 0, factor: 0 }),
-  swap: idle({ ids: [], prompt: "", label: "" }),
+  swap: idle({ ids: [], prompt: "", label: "", strength: 1 }),
   proposals: idle({}),
   unable: "",
   neighbours: [],

@@ -5,17 +5,32 @@ import type { Context, Part } from "./acting";
 import { NO_ANSWERS, type SwapAsked, type Swapped, type Task } from "./state";
 import { notes, progress, unable } from "./waiting";
 
+const STRENGTHS = [1, 1.5, 2];
+
 export class SwapPart implements Part {
   readonly el = h("div", { class: "iw-swap" });
   nodes: readonly number[] = [];
   private readonly prompt = field("the prompt to take from");
   private readonly label = field("label of its nodes");
   private readonly press: HTMLButtonElement;
+  private readonly strengths: readonly HTMLButtonElement[];
+  private strength = 1;
   private readonly reason = h("p", { class: "iw-note" });
   private readonly answer = h("div", { class: "iw-swapped" });
 
   constructor(private readonly context: Context) {
     this.press = button("Swap in the model", () => this.start(), { class: "iw-ask" });
+    this.strengths = STRENGTHS.map((strength) =>
+      button(
+        `× ${strength}`,
+        () => {
+          this.strength = strength;
+          this.update();
+          if (this.context.store.state.answers.swap.state !== "none") this.start();
+        },
+        { class: "iw-factor", title: "What the other prompt's activations are multiplied by" },
+      ),
+    );
     const enter = (e: KeyboardEvent) => {
       if (e.key !== "Enter") return;
       e.preventDefault();
@@ -28,7 +43,16 @@ export class SwapPart implements Part {
     this.el.append(
       h("label", { class: "iw-field" }, "from the prompt", this.prompt),
       h("label", { class: "iw-field" }, "nodes labelled", this.label),
-      h("div", { class: "iw-asking" }, this.press),
+      h(
+        "div",
+        { class: "iw-asking" },
+        this.press,
+        h(
+          "span",
+          { class: "iw-factors", attrs: { role: "group", "aria-label": "Strength" } },
+          ...this.strengths,
+        ),
+      ),
       this.reason,
       this.answer,
     );
@@ -45,6 +69,7 @@ export class SwapPart implements Part {
       ids: this.nodes.map((i) => graph?.ids[i] ?? ""),
       prompt: this.prompt.value.trim(),
       label: this.label.value.trim(),
+      strength: this.strength,
     };
   }
 
@@ -57,6 +82,11 @@ export class SwapPart implements Part {
     const { graph, answers } = store.state;
     if (this.prompt.value === "" && !this.typing) this.prompt.value = graph?.header.prompt ?? "";
     const { asked } = this;
+    this.strengths.forEach((press, k) => {
+      const on = STRENGTHS[k] === this.strength;
+      press.classList.toggle("iw-open", on);
+      press.setAttribute("aria-pressed", String(on));
+    });
     const same = asked.prompt === (graph?.header.prompt ?? "");
     const why = unable(this.context);
     const missing = same
