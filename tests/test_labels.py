@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import tiny_models
 
 from interp_widgets.attribution import attribute
 from interp_widgets.attribution.table import FEATURE
-from interp_widgets.dictionaries import DictionaryError, load, save
+from interp_widgets.dictionaries import DictionaryError, SparseCoder, load, save
 from interp_widgets.dictionaries.labels import Label, read, write
 
 TEXAS = Label("texas", score=0.97, control=0.52, samples=240, source="by hand")
@@ -28,6 +29,46 @@ def test_labels_come_back_as_they_were_written(tmp_path: Path) -> None:
     said = {(1, 2): TEXAS, (0, 7): Label("<b>día</b>\n“quoted”", source="by hand")}
     write(said, tmp_path, source="by hand")
     assert read(tmp_path) == said
+
+
+def test_a_label_found_in_another_way_keeps_its_source(tmp_path: Path) -> None:
+    said = {(0, 1): Label("a", source="by hand"), (0, 2): Label("b", source="by a model")}
+    write(said, tmp_path, source="by hand")
+    assert read(tmp_path) == said
+
+
+def test_labels_that_cannot_be_written_leave_the_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write({(1, 2): TEXAS}, tmp_path, source="by hand")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write({}, tmp_path, source="by hand")
+    assert read(tmp_path) == {(1, 2): TEXAS}
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.json"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout"),
+    [
+        ("transcoder", "interp_widgets"),
+        ("cross-layer transcoder", "interp_widgets"),
+        ("transcoder", "circuit-tracer"),
+        ("cross-layer transcoder", "circuit-tracer"),
+        ("transcoder", "saelens"),
+    ],
+)
+def test_a_saved_dictionary_takes_its_labels_along(tmp_path: Path, kind: Any, layout: Any) -> None:
+    names = {(0, 1): TEXAS, (1, 2): Label("idaho", source="by a model")}
+    named = replace(tiny_models.dictionary(kind), labels=names)
+    save(named, tmp_path / "set", layout)
+    found = load(tmp_path / "set")
+    assert not isinstance(found, SparseCoder)
+    assert found.labels == names
 
 
 def test_a_folder_without_labels_has_none(tmp_path: Path) -> None:

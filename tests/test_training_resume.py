@@ -84,7 +84,7 @@ def test_killed_fifty_times_at_random_moments_it_ends_with_the_same_bits(tmp_pat
     killed = sorted(tmp_path.glob("killed-*"))
     assert killed
     for folder in killed:
-        assert not list(folder.glob("*.part"))
+        assert not list(folder.glob("*.tmp-*"))
         same_bits(last(folder), last(tmp_path / "whole"))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import write_whole
 from ..jobs import Job
 from . import documents, storage
 from .acting import Acting
@@ -320,7 +321,7 @@ class Graph(Acting):
             node_threshold=node_threshold,
         )
         if path is not None:
-            storage.write_whole(Path(path), json.dumps(document, allow_nan=False).encode())
+            write_whole(Path(path), json.dumps(document, allow_nan=False).encode())
         return document
 
     @classmethod

@@ -1,14 +1,11 @@
 """Graphs as one safetensors file: every array as it is, everything else as JSON beside them.
 
-Numbers only: nothing in such a file is ever executed. A file is written under another name and
-then renamed, so a crash leaves either the old file or the new one.
+Numbers only: nothing in such a file is ever executed.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
+from ..files import write_whole
 from .errors import GraphFileError
 from .formats.fields import optional_object, texts
 from .formats.plain import plain
@@ -78,20 +76,6 @@ def load(path: Path) -> tuple[GraphTable, Notes]:
         return _graph(arrays, _about(metadata.get("graph", "")))
     except GraphFileError as error:
         raise GraphFileError(f"{path.name}: {error}") from None
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Put a complete file in place of `path`."""
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _contents(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:

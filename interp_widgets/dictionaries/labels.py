@@ -6,7 +6,8 @@
 
 A label is a claim, so it comes with how well it holds: `score` is how well the feature's
 activation separates text the label speaks of from other text (area under the ROC curve), on so
-many samples, and `control` is the same for random features.
+many samples, and `control` is the same for random features. A label found in another way than the
+rest has a `source` of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from interp_widgets.dictionaries.errors import DictionaryError
+from interp_widgets.files import write_whole
 
 FILE = "labels.json"
 _FORMAT, _VERSION = "interp_widgets.labels", 1
@@ -70,7 +72,7 @@ def read(folder: Path) -> dict[tuple[int, int], Label]:
                 _share(row.get("score")),
                 _share(row.get("control")),
                 _whole(row.get("samples", 0)),
-                source,
+                str(row.get("source", source)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DictionaryError(
@@ -81,15 +83,17 @@ def read(folder: Path) -> dict[tuple[int, int], Label]:
 
 
 def write(labels: Labels, folder: Path, source: str) -> Path:
-    """Writes `labels.json` into a dictionary's folder."""
+    """Writes `labels.json` into a dictionary's folder, whole or not at all. Raises OSError."""
     rows = []
     for (layer, feature), label in sorted(labels.items()):
-        about = {k: v for k, v in asdict(label).items() if k != "source"}
-        rows.append({"layer": layer, "feature": feature, **about})
+        row = {"layer": layer, "feature": feature, **asdict(label)}
+        if label.source in ("", source):
+            del row["source"]
+        rows.append(row)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     head = json.dumps({"format": _FORMAT, "version": _VERSION, "source": source})[:-1]
     path = folder / FILE
-    path.write_text(f'{head}, "labels": [\n{lines}\n]}}\n', "utf-8")
+    write_whole(path, f'{head}, "labels": [\n{lines}\n]}}\n')
     return path
 
 

@@ -4,10 +4,10 @@
     <cache>/models/<sha256>.tmp-…/     one that is being built
     <cache>/models/<sha256>.lock       held by whoever builds it
 
-The key is the SHA-256 of the file that was converted. A builder fills a temporary sibling and
-renames it at the end, so a folder under its final name is complete. The operating system drops
-the lock of a killed process; the next builder then removes what the killed one left behind.
-`origin.json` lies beside the weights and says where they come from, so that results can.
+The key is the SHA-256 of the file that was converted. A folder under its final name is complete
+(`files`). The operating system drops the lock of a killed process; the next builder then removes
+what the killed one left behind. `origin.json` lies beside the weights and says where they come
+from, so that results can.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +25,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
+from ..files import write_folder
 from .errors import ModelError
 
 CONVERTER = 1
@@ -100,16 +100,10 @@ def build_once(
                 return found
             for left in home.glob(f"{key}.tmp-*"):
                 shutil.rmtree(left, ignore_errors=True)
-            work = Path(tempfile.mkdtemp(prefix=f"{key}.tmp-", dir=home))
-            try:
-                weights = work / "weights"
-                weights.mkdir()
-                _write_record(weights, build(work, weights))
-                if target.exists():  # incomplete, or by an older converter
-                    target.rename(work / "old")
-                weights.rename(target)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+            # What is there already is incomplete, or by an older converter.
+            write_folder(
+                target, lambda weights: _write_record(weights, build(weights.parent, weights))
+            )
     except PermissionError as error:
         raise ModelError(
             f"The cache folder {home} cannot be written ({error.strerror}). "
@@ -180,9 +174,6 @@ def _locked(path: Path, report: Progress) -> Iterator[None]:
 
 
 def _write_record(folder: Path, origin: Origin) -> None:
-    for file in folder.iterdir():
-        # safetensors writes 0600; a cache that is shared on a cluster must be readable.
-        file.chmod(0o644)
     record = {
         "origin": asdict(origin),
         "converter": CONVERTER,

@@ -22,7 +22,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from interp_widgets.dictionaries import labels
 from interp_widgets.dictionaries.activations import (
     Activation,
     Gated,
@@ -83,7 +82,7 @@ def load(
     layers = tuple(_read(folder, i, words, lazy) for i, words in enumerate(described))
     hooks = (settings.one_of("reads", tuple(SITES)), settings.one_of("writes", tuple(SITES)))
     together = Transcoders if kind == _SET else CrossLayerTranscoder
-    return together(layers, *hooks, scan, model_name, declared, labels.read(folder))
+    return together(layers, *hooks, scan, model_name, declared)
 
 
 def save(
@@ -106,11 +105,8 @@ def save(
             write_tensors(path, _tensors(layer, dtype))
         text = json.dumps(config, indent=1, ensure_ascii=False, allow_nan=False)
         (target / _CONFIG).write_text(text + "\n", encoding="utf-8")
-        if not isinstance(dictionary, SparseCoder) and dictionary.labels:
-            source = next(iter(dictionary.labels.values())).source
-            labels.write(dictionary.labels, target, source)
 
-    write_folder(folder, fill)
+    write_folder(folder, fill, dictionary)
 
 
 def _layers(dictionary: SparseCoder | Transcoders | CrossLayerTranscoder) -> dict[int, Layer]:

@@ -1,49 +1,52 @@
-"""Writing a dictionary's folder, all of it or nothing.
-
-The files are written beside the folder and renamed into place at the end, so that a full disk
-or an interrupt leaves no half-written dictionary.
-"""
+"""Writing a dictionary's folder, all of it or nothing, and only where nothing is yet."""
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor
 
+from interp_widgets import files
+from interp_widgets.dictionaries import labels
+from interp_widgets.dictionaries.coder import SparseCoder
+from interp_widgets.dictionaries.cross_layer import CrossLayerTranscoder
 from interp_widgets.dictionaries.errors import DictionaryError
+from interp_widgets.dictionaries.transcoder import Transcoders
 
 
-def write_folder(folder: str | Path, fill: Callable[[Path], None]) -> None:
+def write_folder(
+    folder: str | Path,
+    fill: Callable[[Path], None],
+    dictionary: SparseCoder | Transcoders | CrossLayerTranscoder,
+) -> None:
     """Makes a new or empty folder what `fill` writes into the folder it is given.
+
+    The names of the dictionary's features go along, whatever the layout.
 
     Raises DictionaryError when the folder holds something already, or cannot be written.
     """
+    names: labels.Labels = {} if isinstance(dictionary, SparseCoder) else dictionary.labels
+
+    def whole(new: Path) -> None:
+        fill(new)
+        if names:
+            labels.write(names, new, next(iter(names.values())).source)
+
     target = Path(folder).resolve()
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise DictionaryError(
                 f"{target} already holds something; choose a new name or empty it first."
             )
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-        partial.mkdir(parents=True)
-        try:
-            fill(partial)
-            if target.exists():
-                target.rmdir()
-            partial.rename(target)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        files.write_folder(target, whole)
     except OSError as error:
         raise DictionaryError(f"{target} cannot be written ({error}).") from error
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A safetensors file with the mode of its folder."""
+    """A safetensors file."""
     # safetensors refuses tensors that share memory, as tied weights do.
     written: dict[str, Tensor] = {}
     seen: set[int] = set()
@@ -53,5 +56,3 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         written[key] = plain.clone() if address in seen else plain
         seen.add(address)
     save_file(written, path)
-    # safetensors makes files that only their owner can read; follow the folder instead.
-    path.chmod(path.parent.stat().st_mode & 0o666)

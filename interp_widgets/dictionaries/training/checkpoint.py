@@ -1,7 +1,6 @@
 """Checkpoints: one safetensors file each, the last good one always on disk.
 
-A checkpoint is written under another name, flushed to the disk and renamed; only then are older
-ones deleted, but for one. So whenever the process is killed, a complete checkpoint remains. Each
+A checkpoint is put down whole (`files`); only then are older ones deleted, but for one. So whenever the process is killed, a complete checkpoint remains. Each
 carries a SHA-256 of its tensors: what the disk or a copy has damaged is refused by name, and the
 one before is used.
 """
@@ -10,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +23,7 @@ from torch import Tensor
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.training import recipes
 from interp_widgets.dictionaries.training.specs import Spec
+from interp_widgets.files import write_whole
 from interp_widgets.models import Place
 
 _FORMAT = "interp_widgets.training"
@@ -53,14 +52,10 @@ def write(folder: Path, step: int, tensors: Mapping[str, Tensor], about: Mapping
         "sha256": _digest(held, text := json.dumps(about)),
         "about": text,
     }
-    part = path.with_suffix(".part")
-    save_file(held, part, metadata)
-    _flush(part)
-    os.replace(part, path)
-    _flush(folder)  # the new name itself
+    write_whole(path, lambda part: save_file(held, part, metadata))
     for old in _found(folder)[_KEPT:]:
         old.unlink(missing_ok=True)
-    for left in folder.glob("checkpoint-*.part"):  # of a process that was killed
+    for left in folder.glob("checkpoint-*.tmp-*"):  # of a process that was killed
         left.unlink(missing_ok=True)
     return path
 
@@ -113,14 +108,6 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
         data: Any = tensor.reshape(-1).view(torch.uint8).numpy()
         digest.update(data)
     return digest.hexdigest()
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def spec_to_json(spec: Spec) -> dict[str, Any]:

@@ -10,9 +10,8 @@ reads only what it uses. config.json is written last: a folder that has one is c
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from torch import Tensor
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.training.corpus import Corpus, Position
 from interp_widgets.dictionaries.training.stream import Group, TextStream
+from interp_widgets.files import write_whole
 from interp_widgets.models import Model, Place
 
 _FORMAT = "interp_widgets.activations"
@@ -85,7 +85,7 @@ def store_activations(
         }
         held["rows"] = torch.cat([group.rows for group, _ in parts]).to(torch.int32)
         held["kept"] = torch.cat([group.kept for group, _ in parts])
-        save_file(held, folder / name)
+        write_whole(folder / name, partial(save_file, held))
         files.append({"name": name, "groups": len(parts)})
     if not files:
         raise DictionaryError(f"The text is shorter than one forward pass ({rows} x {context}).")
@@ -100,9 +100,7 @@ def store_activations(
         "files": files,
         "fingerprint": stream.fingerprint,
     }
-    part = folder / "config.json.part"
-    part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, folder / "config.json")
+    write_whole(folder / "config.json", json.dumps(about, indent=1) + "\n")
     return ActivationStore(folder)
 
 

@@ -34,7 +34,7 @@ def save(dictionary: Transcoders | CrossLayerTranscoder, folder: str | Path) -> 
         config = yaml.safe_dump(_config(dictionary), allow_unicode=True)
         (target / CONFIG).write_text(config, encoding="utf-8")
 
-    write_folder(folder, fill)
+    write_folder(folder, fill, dictionary)
 
 
 def _transcoder_tensors(layer: Layer) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ def save(dictionary: SparseCoder | Transcoders | CrossLayerTranscoder, folder: s
             text = json.dumps(config, indent=1, ensure_ascii=False, allow_nan=False)
             (target / part / CONFIG).write_text(text + "\n", encoding="utf-8")
 
-    write_folder(folder, fill)
+    write_folder(folder, fill, dictionary)
 
 
 def _config(coder: SparseCoder) -> dict[str, Any]:
