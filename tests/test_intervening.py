@@ -386,7 +386,7 @@ def test_each_of_many_is_what_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> No
         pattern(1, 0).scale(0.5),
         head(1, 2),
     ]
-    monkeypatch.setattr("interp_widgets.models.intervening.TOKENS_AT_ONCE", 2 * N)
+    monkeypatch.setattr("interp_widgets.models.intervening.rows_at_once", lambda *_: 2)
     heard: list[float] = []
     for mode in ("free", "frozen"):
         outcomes = m.intervene_each(

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from ..jobs import Cancelled
+from .acts import Forward
 from .errors import InterventionError
 from .lockstep import Lockstep
 from .operations import whole_numbers
 from .places import Place
-from .plan import Forward, Plan, compile
+from .plan import Plan, compile
 from .sources import Sources
 from .targets import Intervention, What, interventions_of
 
@@ -31,8 +32,9 @@ __all__ = ["Attention", "Layers", "Outcome", "Plan", "compile", "run_each"]
 
 Attention = Literal["free", "frozen"]
 Layers = Literal["all"] | Collection[int]
-# Rows times positions of one pass: beyond this a batch only takes memory.
-TOKENS_AT_ONCE = 512
+# What one pass may cost: weights times tokens (some tenths of a second on one core, so that
+# cancelling is quick), and bytes of logits.
+WORK_AT_ONCE, LOGITS_AT_ONCE = 2.5e10, 2.5e8
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,18 +135,31 @@ def run_each(
         if cancelled is not None and cancelled():
             raise Cancelled("Cancelled.")
 
+    def tell() -> None:
+        if progress is not None:
+            progress(len(done) / len(set(rows)), f"{len(done)} of {len(set(rows))} interventions")
+
     if len(changed) < len(set(rows)):
         ask()
         plain = _plain(model, ids, chosen)
         done = {row: _named(plain, row) for row in rows if all(w.is_identity for w in row)}
-    at_once = max(1, TOKENS_AT_ONCE // len(ids) - chosen.frozen)
+        tell()
+    at_once = rows_at_once(model, len(ids), chosen)
     for first in range(0, len(changed), at_once):
         ask()
         chunk = changed[first : first + at_once]
         done |= zip(chunk, _pass(model, ids, chunk, chosen, sources), strict=True)
-        if progress is not None:
-            progress(len(done) / len(set(rows)), f"{len(done)} of {len(set(rows))} interventions")
+        tell()
     return [done[row] for row in rows]
+
+
+def rows_at_once(model: Model, length: int, chosen: Options) -> int:
+    """How many rows with interventions share a pass."""
+    weights = sum(p.numel() for p in model.hf.parameters())
+    positions = length if isinstance(chosen.logits, bool) else len(chosen.logits)
+    logits = positions * int(model.config.vocab_size) * model.dtype.itemsize
+    rows = min(WORK_AT_ONCE / (weights * length), LOGITS_AT_ONCE / logits)
+    return max(1, int(rows) - chosen.frozen)
 
 
 def _check(
@@ -182,12 +197,12 @@ def _pass(
         held=chosen.held,
         warn=False,
     )
-    forward = Forward()
+    forward = Forward(0)
     reads: set[Place] = set()
     before = None
     if chosen.frozen:
         reads, before = Lockstep(model, plan, chosen.held, chosen.scales).steps(forward)
-    more, write = plan.steps(forward, 0, len(ids), before)
+    more, write = plan.steps(forward, len(ids), before)
     run = model.run(
         ids.expand(n_base + len(rows), -1),
         read=reads | more | chosen.read,

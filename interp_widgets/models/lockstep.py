@@ -26,12 +26,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .acts import Forward, Step, place_of
 from .anatomy import norm_parameters, part
 from .errors import InterventionError
 from .feature_access import skip_path
 from .interventions import Features, Patterns
 from .places import SITES, Place, Site
-from .plan import Forward, Plan, Step, place_of
+from .plan import Plan
 
 if TYPE_CHECKING:
     from .model import Model
@@ -81,9 +82,9 @@ class Lockstep:
 
     def _held_at(self) -> dict[int, Site]:
         """Per held layer, the first place in or behind its MLP that somebody writes to."""
-        written = {place for bound in self.plan.bound.values() for place in bound.access.writes} | {
-            writes for _, writes, _ in self._skips()
-        }
+        written = {
+            place for bound in self.plan.setting.bound.values() for place in bound.access.writes
+        } | {writes for _, writes, _ in self._skips()}
         for act in self.plan.acts:
             if not isinstance(act.what.target, Features | Patterns):
                 written.add(place_of(act.what.target))
