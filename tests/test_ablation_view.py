@@ -18,14 +18,15 @@ import traitlets
 from plain_places import hooks
 from torch import Tensor
 
+from interp_widgets.attribution import attribute
 from interp_widgets.circuits import PANELS, CircuitError, compare_runs, heatmap
-from interp_widgets.circuits.effects import changes, continuations, measure, with_controls
+from interp_widgets.circuits.effects import _marks, changes, continuations, measure, with_controls
 from interp_widgets.circuits.parts import Part
 from interp_widgets.circuits.values import interventions
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model, ModelError, PromptError
 from interp_widgets.models.errors import InterventionError
-from interp_widgets.models.interventions import head, mlp, neuron, residual
+from interp_widgets.models.interventions import Place, feature, head, mlp, neuron, residual
 from interp_widgets.views import ablation_picture
 from interp_widgets.views.ablation_items import example, given
 from interp_widgets.views.ablation_live import Ablation, ablate
@@ -186,6 +187,38 @@ class TestWhatIsComputed:
         assert effect.controls.n == len(seen[-1]) == 6
         for moved in seen[-1]:
             torch.testing.assert_close(moved.norm(dim=-1), far, atol=1e-4, rtol=1e-4)
+
+    def test_a_cross_layer_feature_leaves_marks_in_every_block_it_writes_to(
+        self, model: Model
+    ) -> None:
+        dictionary = tiny_models.dictionary("clt")
+        comparison = compare_runs(model, CLEAN, metric=METRIC)
+        more = feature(dictionary, 0, 7).add(2.0).at(5)
+        marks = dict(_marks(model, comparison, [more], None))
+        decoder = dictionary.layers[0].decoder.whole()[7]  # [layer written to, d_model]
+        for layer in (1, 2):
+            expected = torch.zeros(comparison.shape.positions, model.d_model)
+            expected[5] = 2 * decoder[layer]
+            found = marks[Place(layer, "mlp_out")]
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            marks[residual(0)][5], 2 * decoder[0], atol=1e-5, rtol=0
+        )  # nothing else in its own block comes behind it
+
+    def test_nodes_of_a_graph_are_measured_and_linked_to_it(self, model: Model) -> None:
+        graph = attribute(model, CLEAN).wait(60)
+        nodes = graph.nodes(kind="neuron")[:3]
+        ablation = ablate(model, CLEAN, nodes, CORRUPTED, METRIC)
+        ids = [each.id for each in ablation.items.given]
+        assert len(ids) == 3
+        effect = ablation.measure(*ids)
+        first = nodes[0]
+        outcome = model.intervene(CLEAN, neuron(first.layer, first.feature).at(first.position))
+        logits = outcome.logits[-1]
+        expected = float(logits[12] - logits[27]) - effect.base
+        assert effect.singles[0] == pytest.approx(expected, abs=1e-5)
+        ablation.view.selected = [ids[1]]
+        assert graph.view.selected == [nodes[1].id]
 
     def test_the_text_is_the_greedy_one(self, model: Model) -> None:
         comparison = compare_runs(model, CLEAN, CORRUPTED)

@@ -10,8 +10,8 @@ What is selected is a part of a heatmap, or a group of interventions. Parts alon
 here; with interventions among them, parts become interventions, too, and the model's own engine
 runs them all.
 
-The control of a group of interventions: what it leaves behind on the residual stream, block by
-block where it acts, is replaced by as much in random directions.
+The control of a group of interventions: what it writes, behind each block where it acts, is
+replaced by as much in random directions.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ import torch
 from torch import Tensor
 
 from ..models import Model, Place
-from ..models.interventions import Intervention, Vector
+from ..models.interventions import Features, Intervention, Vector
 from .comparison import Comparison
 from .parts import Part
 from .patching import CONTROLS, Controls, controls, logits_of
 from .values import interventions
+
+SMALL = 1e-6  # what rounding may write
 
 Item = Part | tuple[Intervention, ...]
 Check = Callable[[], None] | None
@@ -132,21 +134,12 @@ def changes(items: Sequence[Item], comparison: Comparison) -> list[Intervention]
 def _marks_at_random(
     model: Model, comparison: Comparison, items: Sequence[Item], n: int, cancelled: Check
 ) -> Controls:
-    """Random vectors on the stream behind each block where something acts, as long as its mark."""
-    acting: dict[int, list[Intervention]] = {}
-    for change in changes(items, comparison):
-        acting.setdefault(_layer(change), []).append(change)
-    behind = [Place(layer, "resid_post") for layer in acting]
-    plain = model.run(comparison.ids[None], read=behind, logits=False).seen
-    marks = model.intervene_each(
-        comparison.ids, list(acting.values()), read=behind, logits_at=[-1], cancelled=cancelled
-    )
+    """Random vectors as long as what the interventions write, at the places of `_marks`."""
     random = np.random.default_rng(0)
     rows: list[list[Intervention]] = [[] for _ in range(n)]
-    for place, outcome in zip(behind, marks, strict=True):
-        far = (outcome.activations[place] - plain[place][0]).norm(dim=-1)
-        for position, length in enumerate(far.tolist()):
-            for row in rows if length > 0 else ():
+    for place, moved in _marks(model, comparison, changes(items, comparison), cancelled):
+        for position, length in enumerate(moved.norm(dim=-1).tolist()):
+            for row in rows if length > SMALL else ():
                 draw = random.standard_normal(model.d_model)
                 vector = Vector.of((draw / np.linalg.norm(draw)).tolist(), "a random direction")
                 row.append(place.add(length, vector).at(position))
@@ -158,6 +151,35 @@ def _marks_at_random(
     return Controls.of(effects)
 
 
-def _layer(change: Intervention) -> int:
-    target: Any = change.target
-    return int(target.layer)
+def _marks(
+    model: Model, comparison: Comparison, acting: Sequence[Intervention], cancelled: Check
+) -> list[tuple[Place, Tensor]]:
+    """What interventions leave behind, block by block where they act: place, [position, d_model].
+
+    Behind a block, its own interventions' mark on the stream. A cross-layer feature writes in later
+    blocks, too: there it is what the MLP gives in a run that holds all MLPs but for such writes.
+    """
+    by_layer: dict[int, list[Intervention]] = {}
+    for change in acting:
+        target: Any = change.target
+        by_layer.setdefault(int(target.layer), []).append(change)
+    later = [Place(layer, "mlp_out") for layer in range(model.n_layers)]
+    behind = [Place(layer, "resid_post") for layer in by_layer]
+    plain = model.run(comparison.ids[None], read=[*behind, *later], logits=False).seen
+    found: list[tuple[Place, Tensor]] = []
+    outcomes = model.intervene_each(
+        comparison.ids, list(by_layer.values()), read=behind, logits_at=[-1], cancelled=cancelled
+    )
+    for place, outcome in zip(behind, outcomes, strict=True):
+        found.append((place, outcome.activations[place] - plain[place][0]))
+    for layer, each in by_layer.items():
+        features = [change for change in each if isinstance(change.target, Features)]
+        if not features or layer == model.n_layers - 1:
+            continue
+        held = model.intervene(
+            comparison.ids, features, constrained="all", read=later[layer + 1 :], logits_at=[-1]
+        )
+        before = held.base_activations
+        assert before is not None
+        found += [(p, held.activations[p] - before[p]) for p in later[layer + 1 :]]
+    return found

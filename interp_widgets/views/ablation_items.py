@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..attribution.group import Interventions, Nodes
+from ..attribution.node import Node
 from ..circuits import CircuitError, Part
 from ..circuits.effects import Item
 from ..circuits.parts import Shape, part
@@ -50,7 +51,8 @@ def given(what: Any) -> tuple[Given, ...]:
     if isinstance(what, Mapping):
         named = what.items()
     elif isinstance(what, Nodes) and what:
-        named = [(n.label or n.place, Nodes([n], what.graph)) for n in what]
+        labels = [node.label for node in what]
+        named = [(_node_name(n, labels), Nodes([n], what.graph)) for n in what]
     elif isinstance(what, Interventions):  # they belong together
         named = [("", what)]
     else:
@@ -65,6 +67,14 @@ def given(what: Any) -> tuple[Given, ...]:
         )
         found.append(Given(_unused(text, [item.id for item in found]), changes))
     return tuple(found)
+
+
+def _node_name(node: Node, labels: Sequence[str]) -> str:
+    """Its label, with the unit where several have the same."""
+    unit = node.place.split(" ")[0]
+    if labels.count(node.label) > 1:
+        return f"{node.label} {unit}".strip()
+    return node.label or unit
 
 
 def _unused(text: str, taken: Sequence[str]) -> str:
