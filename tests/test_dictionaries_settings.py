@@ -33,7 +33,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "hook of a wrong type": ({"feature_output_hook": ["a"]}, "feature_output_hook is ['a']"),
     "scan of a wrong type": ({"scan": 3}, "scan is 3"),
     "activation unknown": ({"activation": "gelu"}, "activation is 'gelu'"),
-    "topk without k": ({"activation": "topk"}, "k is None"),
+    "topk without k": ({"activation": "topk"}, "k is missing"),
     "k of zero": ({"activation": "topk", "k": 0}, "k is 0"),
     "k as text": ({"activation": "topk", "k": "24"}, "k is '24'"),
     "k without topk": ({"activation": ..., "k": 24}, "only activation: topk"),

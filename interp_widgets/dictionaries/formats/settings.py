@@ -1,4 +1,4 @@
-"""A format's settings (a JSON file of a few lines), taken value by value and checked.
+"""A format's settings (a file of a few lines, mostly JSON), taken value by value and checked.
 
 Every complaint is one sentence that names the file, the key and what was expected.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from interp_widgets.dictionaries.errors import DictionaryError
 
 # Settings are a few lines; a file beyond this is something else and is not parsed.
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,22 @@ class Settings:
     where: str = ""
 
     @classmethod
-    def read(cls, path: Path) -> Settings:
-        """Raises DictionaryError when the file is missing or holds no JSON object."""
+    def read(
+        cls, path: Path, parse: Callable[[str], Any] = json.loads, language: str = "JSON"
+    ) -> Settings:
+        """What a file holds.
+
+        Args:
+            parse: reads text in `language`; raises ValueError for what it cannot read.
+
+        Raises DictionaryError when the file is missing or holds no names with values.
+        """
         try:
             if path.stat().st_size > MAX_BYTES:
                 raise DictionaryError(
                     f"{path} is larger than {MAX_BYTES} bytes, which no config is."
                 )
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = parse(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise DictionaryError(
                 f"{path} is missing; it tells what kind of dictionary this is."
@@ -48,10 +57,10 @@ class Settings:
             raise
         except (OSError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
-            raise DictionaryError(f"{path} cannot be read as JSON ({reason}).") from error
+            raise DictionaryError(f"{path} cannot be read as {language} ({reason}).") from error
         if not isinstance(values, dict):
             raise DictionaryError(
-                f"{path} must hold a JSON object, but holds {reprlib.repr(values)}."
+                f"{path} must hold names with values, but holds {reprlib.repr(values)}."
             )
         return cls(path, values)
 
