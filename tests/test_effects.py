@@ -7,6 +7,7 @@ where a measurement holds. Derivatives are compared with central differences and
 from __future__ import annotations
 
 import functools
+import threading
 
 import numpy as np
 import pytest
@@ -238,6 +239,27 @@ def test_nothing_changes_where_nothing_is_changed() -> None:
     for how in ("edges", "direct", "total"):
         for found in (graph.predict(ids, how, factor=1.0), graph.measure(ids, how, factor=1.0)):  # type: ignore[arg-type]
             np.testing.assert_allclose(found.change, 0, atol=1e-6)
+
+
+def test_threads_that_ask_at_once_get_what_one_alone_gets() -> None:
+    graph = graph_of("llama, transcoder")
+    ids = graph.features().ids[:6]
+    alone = {id: graph.predict(id, "total").change for id in ids}
+    wrong: list[str] = []
+
+    def ask() -> None:
+        for id in ids:
+            if not np.allclose(graph.predict(id, "total").change, alone[id], atol=1e-9):
+                wrong.append(id)
+            if not np.isfinite(graph.measure(id, "direct").change).all():
+                wrong.append(id)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

@@ -63,12 +63,13 @@ def measure(
     ids = replica.frozen.recording.token_ids
     places = readings.places(held)
     read = readings.held if held else readings.live
-    base = model.run(ids[None], read=places)
+    base = model.run(ids[None], read=places, logits=[len(ids) - 1])
     assert base.logits is not None
     outcomes = model.intervene_each(
         ids.tolist(),
         [list(run) for run in runs],
         read=tuple(places),
+        logits_at=(-1,),
         progress=progress,
         cancelled=cancelled,
         **_RUN[how],

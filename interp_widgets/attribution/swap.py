@@ -111,7 +111,7 @@ def swap(
     ]
     tokens = _answers(graph, donor)
     ids = replica.frozen.recording.token_ids
-    base = replica.model.run(ids[None]).logits
+    base = replica.model.run(ids[None], logits=[len(ids) - 1]).logits
     assert base is not None
     outcomes = replica.model.intervene_each(
         ids.tolist(),
