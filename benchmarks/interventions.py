@@ -4,9 +4,9 @@
     python benchmarks/interventions.py --ours    # without circuit-tracer
     python benchmarks/interventions.py --peer ENVIRONMENT
 
-SmolLM2-135M, random transcoders, 12 tokens (cases/smollm2.py), one thread. Everything takes turns with
-the plain pass (eager attention, logits at all positions, as in every run here), and medians of CPU time
-are compared, compiling the plan and reading all logits included. circuit-tracer does the same on its
+SmolLM2-135M, random transcoders, 12 tokens (cases/smollm2.py), one thread. Each run comes right behind a
+plain pass (eager attention, logits at all positions, as in every run here), and the median of the ratios
+of CPU time counts; compiling the plan and keeping all logits is included. circuit-tracer does the same on its
 own side of an environment of its own, with its own plain pass as the unit, and without activations (with
 them: the line below the table). Goal: 1.5 with attention free, 2 with it frozen. The last column is the largest difference of the logits.
 """
@@ -16,10 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from cases import meter, smollm2
+from cases.turns import in_plain_passes
 from peers import environment
 
 from interp_widgets import dictionaries, models
@@ -44,7 +43,7 @@ HERE = Path(__file__).parent
 OTHER = "When Tom and Sarah went to the park, Tom gave"
 MANY = 40
 MODES = ("free", "frozen")
-Times = dict[str, float]
+Shares = dict[str, float]  # costs in plain passes
 
 
 def main() -> None:
@@ -66,7 +65,11 @@ def main() -> None:
 
     job = shared_job(model, dictionary, folder)
     logits: dict[str, Any] = {}
-    work = {"plain": lambda: model.hf(input_ids=ids[None], use_cache=False).logits}
+    work: dict[str, Callable[[], Any]] = {}
+
+    def plain() -> Any:
+        return model.hf(input_ids=ids[None], use_cache=False).logits
+
     for name, (listed, options) in job["interventions"].items():
         if "return_activations" in options:
             continue
@@ -79,9 +82,9 @@ def main() -> None:
     many = [neuron(i % model.n_layers, 10 * i).ablate().at(-1) for i in range(MANY)]
     work["many free"] = lambda: model.intervene_each(ids, many)
     work["many frozen"] = lambda: model.intervene_each(ids, many, attention="frozen")
-    ours = medians(work, args.repeat)
+    seconds, ours = in_plain_passes(plain, work, args.repeat)
 
-    theirs: Times = {}
+    theirs: Shares = {}
     apart: dict[str, float] = {}
     if peer:
         theirs, found = measure_peer(peer, job | {"repeat": args.repeat}, home)
@@ -91,11 +94,11 @@ def main() -> None:
             if name in found
         }
     print(meter.machine() + ", one thread", "", sep="\n")
-    print(f"A plain pass of {len(ids)} tokens: {1e3 * ours['plain']:.0f} ms", "", sep="\n")
+    print(f"A plain pass of {len(ids)} tokens: {1e3 * seconds:.0f} ms", "", sep="\n")
     for line in table(ours, theirs, apart):
         print(line)
     if theirs:
-        shares = [theirs[f"with activations {mode}"] / theirs["plain"] for mode in MODES]
+        shares = [theirs[f"with activations {mode}"] for mode in MODES]
         print("", "circuit-tracer with activations: {:.2f} and {:.2f}".format(*shares), sep="\n")
 
 
@@ -160,18 +163,7 @@ def run(
     return do
 
 
-def medians(work: dict[str, Callable[[], Any]], repeat: int) -> Times:
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(repeat + 1):
-        for name, do in work.items():
-            begun = time.process_time()
-            do()
-            if turn:  # the first one warms up
-                times[name].append(time.process_time() - begun)
-    return {name: statistics.median(found) for name, found in times.items()}
-
-
-def measure_peer(peer: Path, job: dict[str, Any], home: Path) -> tuple[Times, dict[str, Any]]:
+def measure_peer(peer: Path, job: dict[str, Any], home: Path) -> tuple[Shares, dict[str, Any]]:
     folder = environment.older_words(Path(catalog.resolve(smollm2.NAME).path), home)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "logits.npz"
@@ -204,9 +196,9 @@ ROWS = {
 }
 
 
-def table(ours: Times, theirs: Times, apart: dict[str, float]) -> list[str]:
-    def cell(times: Times, name: str, share: float = 1) -> str:
-        return f"{times[name] / share / times['plain']:.2f}" if name in times else ""
+def table(ours: Shares, theirs: Shares, apart: dict[str, float]) -> list[str]:
+    def cell(shares: Shares, name: str, of: int = 1) -> str:
+        return f"{shares[name] / of:.2f}" if name in shares else ""
 
     lines = [
         "| | attention free | frozen | direct | circuit-tracer 0.5.0: free | frozen | direct | logits apart |",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,11 +19,17 @@ from plain_interventions import (
 )
 from plain_places import output_projection
 from plain_runs import parts
-from tiny_models import HEADS, LAYERS, MLP, WIDTH, model
+from tiny_models import HEADS, LAYERS, MLP, VOCAB, WIDTH, model
 from torch import Tensor
 
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Intervention, Model, Place
+from interp_widgets.models.intervening import (
+    LOGITS_AT_ONCE,
+    WORK_AT_ONCE,
+    options,
+    rows_at_once,
+)
 from interp_widgets.models.interventions import (
     Vector,
     attention,
@@ -40,7 +47,7 @@ FAMILIES = ("llama grouped", "gpt2", "gemma2", "qwen3", "gpt_neox parallel")
 EXACT = dict(rtol=0, atol=1e-10)
 every_family = pytest.mark.parametrize("family", FAMILIES)
 # Fused and separate projections, both kinds of norm, post-norms, a parallel block.
-three_families = pytest.mark.parametrize("family", ("gpt2", "gemma2", "gpt_neox parallel"))
+three_families = pytest.mark.parametrize("family", ["gpt2", "gemma2", "gpt_neox parallel"])
 
 
 @cache
@@ -328,6 +335,20 @@ def test_some_constrained_layers_leave_the_others_and_the_norms_alone(
     torch.testing.assert_close(out.logits, expected, **EXACT)
 
 
+@pytest.mark.parametrize("case", ["ablate a head", "add to the stream", "clamp neurons"])
+@three_families
+def test_with_norms_frozen_patterns_and_scales_are_kept_and_mlps_follow(
+    family: str, case: str
+) -> None:
+    m = exact(family)
+    what, changes = CASES[case](m)
+    out = m.intervene(IDS, what, norms="frozen")
+    with norms(family):
+        expected = plain_logits(m.hf, IDS, [*frozen(family), *changes])
+    torch.testing.assert_close(out.logits, expected, **EXACT)
+    torch.testing.assert_close(out.base, untouched(family), **EXACT)
+
+
 def test_all_layers_named_are_all_layers() -> None:
     m = exact("gemma2")
     named = m.intervene(IDS, head(1, 2), constrained=range(LAYERS)).logits
@@ -374,6 +395,24 @@ def test_logits_only_where_they_are_asked_for() -> None:
     whole = m.intervene(IDS, head(1, 2)).logits
     some = m.intervene(IDS, head(1, 2), logits_at=[-1, 3]).logits
     torch.testing.assert_close(some, whole[[-1, 3]], **EXACT)
+
+
+def test_passes_are_small_enough_to_be_cancelled_between() -> None:
+    m = exact("gpt2")
+    weights = sum(p.numel() for p in m.hf.parameters())
+    for length in (N, 10_000, 100_000):
+        free = options(m, length, "free", "free", (), (), None)
+        rows = rows_at_once(m, length, free)
+        assert rows_at_once(m, length, replace(free, frozen=True)) == max(1, rows - 1)
+
+        def fits(rows: int, length: int = length) -> bool:
+            logits = rows * length * VOCAB * 8
+            return rows * length * weights <= WORK_AT_ONCE and logits <= LOGITS_AT_ONCE
+
+        assert fits(rows)
+        assert not fits(rows + 1)
+    # However large the model, one row runs.
+    assert rows_at_once(m, int(1e7), free) == 1
 
 
 def test_each_of_many_is_what_it_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,6 +281,7 @@ def test_what_the_model_does_not_have_is_refused_before_it_runs(what: Any, sente
     ("options", "sentence"),
     [
         (dict(attention="linear"), "Attention is 'free' or 'frozen', not 'linear'"),
+        (dict(norms="linear"), "Norms are 'free' or 'frozen', not 'linear'"),
         (dict(constrained=[0, 3]), "has layers 0 to 2, and constrained are 0, 3"),
         (dict(constrained=[-1]), "has layers 0 to 2, and constrained are -1"),
         (dict(constrained="every"), "Layers are whole numbers, and 'e' is not"),

@@ -2,15 +2,13 @@
 
     python intervene_circuit_tracer.py '{"model": ..., "transcoders": ..., "prompt": ..., ...}'
 
-Writes the logits to an .npz file and prints the medians as the last line, as JSON.
+Writes the logits to an .npz file and prints the ratios as the last line, as JSON.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from cases.meter import one_thread
+from cases.turns import in_plain_passes
 from circuit_tracer import ReplacementModel
 from circuit_tracer.transcoder.single_layer_transcoder import load_transcoder_set
 
@@ -51,20 +50,16 @@ def main(job: dict[str, Any]) -> None:
         )
         logits[name] = out[0].numpy()
 
-    work: dict[str, Callable[[], Any]] = {
-        "plain": lambda: model._model(input_ids=ids[None], use_cache=False),
-    }
+    work: dict[str, Callable[[], Any]] = {}
     for name, (interventions, options) in job["interventions"].items():
         work[name] = lambda n=name, i=interventions, o=options: intervene(n, i, o)
-    times: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(job["repeat"] + 1):
-        for name, do in work.items():
-            begun = time.process_time()
-            do()
-            if turn:  # the first one warms up
-                times[name].append(time.process_time() - begun)
+
+    def plain() -> Any:
+        return model._model(input_ids=ids[None], use_cache=False)
+
+    _, shares = in_plain_passes(plain, work, job["repeat"])
     np.savez(job["logits"], **logits)
-    print(json.dumps({name: statistics.median(found) for name, found in times.items()}))
+    print(json.dumps(shares))
 
 
 if __name__ == "__main__":
