@@ -213,7 +213,9 @@ class TestWhatIsComputed:
         assert len(ids) == 3
         effect = ablation.measure(*ids)
         first = nodes[0]
-        outcome = model.intervene(CLEAN, neuron(first.layer, first.feature).at(first.position))
+        outcome = model.intervene(
+            CLEAN, neuron(first.layer, first.feature).ablate().at(first.position)
+        )
         logits = outcome.logits[-1]
         expected = float(logits[12] - logits[27]) - effect.base
         assert effect.singles[0] == pytest.approx(expected, abs=1e-5)
