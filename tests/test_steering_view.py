@@ -158,6 +158,16 @@ class TestTexts:
         steering.change()
         assert len(steering.wait(60).tokens()) == NEW
 
+    def test_what_goes_wrong_is_a_sentence_and_the_next_turn_goes_on(self, model: Model) -> None:
+        late = PLACE.add(1, torch.ones(tiny_models.WIDTH)).at(40)
+        steering = steer(model, PROMPT, late, length=2)
+        with pytest.raises(ValueError, match="40"):
+            steering.wait(60)
+        live = steering.view.live
+        assert (live["state"], "40" in live["message"]) == ("failed", True)
+        steering.rest()
+        assert steering.wait(60).state == "done"
+
     def test_texts_that_are_known_are_not_written_again(self, steering: Steering) -> None:
         steering.turn("push", 0.7, unit="raw")
         text = steering.wait(60).texts["A"]

@@ -1,7 +1,7 @@
 """The dose-response of a steering: asked for in the view or in Python, measured in the background.
 
 What is measured is adding the direction of the sliders that are turned (of the first slider where
-none is), at shares of the residual stream's norm from -1 to 1, on all tokens but the first, of all
+none is), at shares of the residual stream's norm from -1/2 to 1/2, on all tokens but the first, of all
 prompts given; see `steering.dose` for the effect, the damage and the controls.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .steering_live import Steering
 
-SHARES = (-1.0, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 1.0)
+SHARES = (-0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ class Doses:
         amounts = self._amounts()
         self.question = replace(question, tokens=tokens)
         self.cancel()
-        named = " or ".join(f"“{token.strip()}”" for token in tokens)
+        named = " or ".join(f"“{token.strip()}”" for token in tokens[:3])
+        if len(tokens) > 3:
+            named += f" or {len(tokens) - 3} others"
         what = ", ".join(direction.name for direction, _ in amounts)
         self.title = f"{what}: log-probability of {named} behind {len(question.prompts)} prompts"
 

@@ -96,9 +96,11 @@ export class DoseSection {
   }
 
   setLive(live: Live, off: boolean): void {
+    const begun = live.dose.state === "computing" && this.live.dose.state !== "computing";
     this.live = live;
     const { dose } = live;
     const computing = dose.state === "computing";
+    if (begun && this.el.hidden) this.toggle(); // asked for from Python
     this.open.disabled = off || live.knobs.length === 0;
     const known = JSON.stringify(dose.question);
     if (known !== this.typed && !this.touched) {
