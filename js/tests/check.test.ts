@@ -272,6 +272,18 @@ describe("checking many", () => {
     expect(panel.el.textContent).toContain("random graph−0.10 (−0.40 to +0.20)n = 2");
   });
 
+  it("names the nodes that are farthest off, as a way in by keyboard", () => {
+    const ids = ["n1", "n2", "n2"];
+    const measured = [-1, 9, 2];
+    const one = { ...all[0], ids, predicted: [-1, 2, 2], measured };
+    const { many } = store.state.answers;
+    receive({ many: { ...many, result: { series: [one], notes: [] } } });
+    const names = [...panel.el.querySelectorAll(".iw-misses button")].map((b) => b.textContent);
+    expect(names[0]).toBe("capital");
+    press("capital");
+    expect(store.state.selected).toEqual(["n2"]);
+  });
+
   it("selects the node of a point", () => {
     panel.el.querySelectorAll(".iw-point")[1].dispatchEvent(new Event("click"));
     expect(store.state.selected).toEqual(["n2"]);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pathlib
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.slow
+
+DEMO = pathlib.Path(__file__).parents[2] / "demos" / "03_does_the_graph_hold.ipynb"
 
 PROMPT = "the capital of the state containing dallas is"
 ELSEWHERE = "the capital of the state containing oakland is"
@@ -157,3 +161,49 @@ def test_a_graph_from_a_file_says_that_it_has_no_model(page: Page, lab: JupyterS
     assert "came from a file" in loaded.locator(".iw-many").inner_text()
     assert loaded.locator(".iw-ask").is_disabled()
     assert view.locator(".iw-ask").count() == 0
+
+
+def test_a_selection_goes_to_linked_views_and_comes_from_them(
+    page: Page, lab: JupyterServer
+) -> None:
+    page.set_viewport_size({"width": 1010, "height": 1500})
+    make = (
+        f"ablation = iw.ablate(model, {PROMPT!r})\n"
+        f"steering = iw.steer(model, {PROMPT!r}, graph.features()[-1:], length=3)\n"
+        "linked = iw.link(graph, ablation)"
+    )
+    view = open_graph(page, lab, "linked.ipynb", make, "ablation")
+    with lab.kernel("linked.ipynb") as ask:
+        until(lambda: ask("'linked' in globals()"), "the views", deadline=120)
+        node = ask(f"{TEXAS}[0]")
+        click_node(view, node)
+        place = ask(f"(lambda n: f'mlp.L{{n.layer}}.p{{n.position}}')(graph.node({node!r}))")
+        until(lambda: ask("ablation.selected") == [place], "the selection to reach the ablation")
+        # A steering made of the graph's nodes is linked by itself.
+        view.get_by_role("button", name="steer this").click()
+        view.get_by_text("The steering has a slider texas.").wait_for()
+        assert ask("[knob.name for knob in steering.knobs]")[-1] == "texas"
+        view.get_by_role("button", name="ablate this").click()
+        view.get_by_text("The ablation measures texas.").wait_for()
+        page.locator(".iw-ablation").get_by_text("texas").first.wait_for()
+        assert ask("ablation.selected") == ["texas"]
+        view.screenshot(path=SCREENSHOTS / "graph-linked.png")
+        # And back: a mark of the heatmap selects the graph's nodes there.
+        ask(f"ablation.view.set_trait('selected', [{place!r}])")
+        there = ask("[n.id for n in graph.selected]")
+        assert there
+        showing(page, " ".join(there)).wait_for()
+
+
+def test_the_demo_runs_from_top_to_bottom(page: Page, lab: JupyterServer) -> None:
+    shutil.copy(DEMO, lab.root / DEMO.name)
+    open_and_run(page, lab, DEMO.name)
+    with lab.kernel(DEMO.name) as ask:
+        until(lambda: ask("'steering' in globals()"), "the last cell", deadline=400)
+        assert ask("found.n") == 60
+        assert ask("'texas' in graph.groups")
+        random = ask("[found.controls['direct'].low, found.controls['direct'].high]")
+        assert random[0] < 0 < random[1]
+    assert page.locator(".jp-RenderedText[data-mime-type*='stderr'] >> text=Error").count() == 0
+    page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for(timeout=120_000)
+    page.locator(".iw-steering").first.wait_for()

@@ -61,7 +61,37 @@ export class ManyPart implements Part {
         ),
       ),
     );
-    return [all.length > 1 && choice, scatter(this.context, shown), agreements(shown)];
+    return [
+      all.length > 1 && choice,
+      scatter(this.context, shown),
+      agreements(shown),
+      this.misses(shown),
+    ];
+  }
+
+  /** The nodes that lie farthest from the diagonal, to be looked at; also a way in by keyboard. */
+  private misses({ ids, predicted, measured }: Series): Child {
+    const { store, actions } = this.context;
+    const { graph, labels } = store.state;
+    if (!graph || ids.length < 3) return null;
+    const off = (k: number) => Math.abs(predicted[k] - measured[k]);
+    const worst = [...ids.keys()].sort((a, b) => off(b) - off(a)).slice(0, 3);
+    const nodes = worst.map((k) => graph.index.get(ids[k]) ?? -1).filter((node) => node >= 0);
+    return h(
+      "div",
+      { class: "iw-buttons iw-misses" },
+      "farthest off:",
+      ...nodes.map((node) =>
+        button(graph.label(node, labels), () => actions.select([node]), {
+          class: "iw-strong",
+          title: graph.place(node),
+          on: {
+            pointerenter: () => store.set({ hover: node }),
+            pointerleave: () => store.set({ hover: -1 }),
+          },
+        }),
+      ),
+    );
   }
 }
 

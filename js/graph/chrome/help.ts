@@ -19,6 +19,16 @@ const CONTROLS: readonly [string, string][] = [
     "Find (/)",
     "takes words or layer:4 token:las kind:error weight>0.2 influence>0.01; Enter goes to the next.",
   ],
+  [
+    "Check",
+    "runs the model with what is selected changed: what the graph predicts, what the model says, what random nodes of equal size do.",
+  ],
+  ["Swap", "puts another prompt's nodes in the place of what is selected."],
+  [
+    "Check many",
+    "predicted against measured, node by node, with a random graph beside; a point is a node.",
+  ],
+  ["Suggest groups", "outlines nodes of like effect; accept, rename or reject each."],
   ["Arrows, Enter", "walk from node to node and select; Escape goes back."],
   ["Ctrl-Z", "takes back a pin, group, name or slider move; Ctrl-Shift-Z does it again."],
 ];
@@ -68,6 +78,10 @@ export class Help {
         [
           "Direct effect",
           `a line's weight (${weight}): what the source adds to the target's input.`,
+        ],
+        [
+          "Direct, total",
+          "an effect with attention and norms frozen, as a graph has them; and with nothing frozen, as the model is.",
         ],
         ["Share", "a weight divided by the sum of all absolute inputs of its target."],
         ["Influence", "how much of the output, through all paths, goes back to this node."],
