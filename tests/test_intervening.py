@@ -198,6 +198,21 @@ CASES: dict[str, Case] = {
                 x, EVERY, without(draw(d_head(m), 1)), one_head(m, 1))),
         ],
     ),
+    "project a direction each out of two heads": lambda m: (
+        head(1, [3, 0]).project_out(draw(2 * d_head(m))),
+        [
+            (
+                1,
+                "attn_z",
+                lambda x: changed(
+                    changed(x, EVERY, without(draw(2 * d_head(m))[: d_head(m)]), one_head(m, 3)),
+                    EVERY,
+                    without(draw(2 * d_head(m))[d_head(m) :]),
+                    one_head(m, 0),
+                ),
+            )
+        ],
+    ),
     "patch a head": lambda m: (
         head(2, 1).patch(OTHER).at(1, -1),
         patched(m, 2, "attn_z", one_head(m, 1), {1: 1, N - 1: N - 1}),

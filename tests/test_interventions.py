@@ -187,6 +187,8 @@ def test_positions_count_from_the_prompt(positions: Any, found: list[int]) -> No
         (lambda: Vector.of([math.inf]), "holds NaN or infinity"),
         (lambda: Vector(b""), "holds float32 numbers, at least one"),
         (lambda: Intervention("L3", Scale(2)), "'L3' is nothing to intervene on"),  # type: ignore[arg-type]
+        (lambda: Intervention(head(1, 2), "off"), "'off' is no operation, such as"),  # type: ignore[arg-type]
+        (lambda: Intervention(head(1, 2), Scale(2), 3), "3 says no positions, such as"),  # type: ignore[arg-type]
         (lambda: interventions_of([]), "There is nothing to intervene on: the list is empty"),
         (lambda: interventions_of("head"), "'head' is no intervention: give one, a target"),  # type: ignore[arg-type]
         (lambda: interventions_of([3]), "3 is neither an intervention nor a target"),  # type: ignore[list-item]
@@ -214,6 +216,7 @@ def damaged(**changes: Any) -> dict[str, Any]:
         ),
         (damaged(target={"kind": "place", "layer": 1, "site": "x"}), "There is no site 'x'"),
         (damaged(target={"kind": "place", "layer": "1", "site": "mlp_out"}), "cannot be read"),
+        (damaged(target={"kind": "place", "layer": 1.5, "site": "mlp_out"}), "1.5 is not"),
         (damaged(operation={"kind": "scale"}), "The operation 'scale' has the fields factor"),
         (damaged(operation={"kind": "scale", "factor": None}), "takes finite numbers, and None"),
         (damaged(positions={"kind": "at", "positions": []}), "There are no positions"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -33,21 +34,21 @@ class BoundFeatures:
     """Some features of one layer, with their rows at hand.
 
     encode: from [position, d] at `reads` to activations [position, k].
-    decoders: per place written, [k, d].
+    decoder: from an index of `writes` to [k, d].
     unscale: from x [position, d] to what a written change is multiplied by.
     """
 
     reads: Place
     writes: tuple[Place, ...]
     encode: Callable[[Tensor], Tensor]
-    decoders: tuple[Tensor, ...]
+    decoder: Callable[[int], Tensor]
     unscale: Callable[[Tensor], Tensor] | None = None
 
     def activations(self, x: Tensor) -> Tensor:
         return self.encode(finite(x, f"What stands at {self.reads}"))
 
     def written(self, index: int, columns: Tensor, change: Tensor, x: Tensor) -> Tensor:
-        out = change @ self.decoders[index][columns]
+        out = change @ self.decoder(index)[columns]
         return out if self.unscale is None else out * self.unscale(x)
 
 
@@ -59,15 +60,17 @@ def _of_layer(
     _check_layer(dictionary.scan, layer, range(dictionary.n_layers))
     wanted = _indices(dictionary.scan, layer, features, dictionary.n_features(layer))
     targets = dictionary.writes_to(layer)  # type: ignore[attr-defined]
-    decoders = tuple(
-        dictionary.decoder(layer, wanted, target).to(model.device, model.dtype)  # type: ignore[attr-defined]
-        for target in targets
-    )
+
+    @cache  # read when something is written, because a large set's decoders fill memory
+    def decoder(index: int) -> Tensor:
+        rows: Tensor = dictionary.decoder(layer, wanted, targets[index])  # type: ignore[attr-defined]
+        return rows.to(model.device, model.dtype)
+
     return BoundFeatures(
         dictionary.reads(layer),
         tuple(dictionary.writes(target) for target in targets),
         _encoder(dictionary.layer(layer), wanted, model),
-        decoders,
+        decoder,
     )
 
 
@@ -87,10 +90,13 @@ def _of_coder(
     def unscale(x: Tensor) -> Tensor:
         return x.std(-1, keepdim=True) if coder.norm == "layer_norm" else 1 / coder._norm(x)[1]
 
-    decoder = coder.weights.decoder.take(wanted).to(model.device, model.dtype)
+    @cache
+    def decoder(index: int) -> Tensor:
+        return coder.weights.decoder.take(wanted).to(model.device, model.dtype)
+
     if coder.norm == "none":
-        return BoundFeatures(coder.reads, (coder.writes,), inner, (decoder,))
-    return BoundFeatures(coder.reads, (coder.writes,), encode, (decoder,), unscale)
+        return BoundFeatures(coder.reads, (coder.writes,), inner, decoder)
+    return BoundFeatures(coder.reads, (coder.writes,), encode, decoder, unscale)
 
 
 @skip_path.register

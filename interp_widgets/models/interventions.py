@@ -159,7 +159,7 @@ class Features(Target):
     @property
     def scan(self) -> str:
         """The name of the feature set."""
-        return str(self.dictionary.scan)
+        return str(getattr(self.dictionary, "scan", type(self.dictionary).__name__))
 
     @property
     def n_units(self) -> int:

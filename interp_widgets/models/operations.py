@@ -294,9 +294,11 @@ def applied(operation: Operation, x: Tensor, patched: Tensor | None) -> Tensor:
         case Ablate(mean):
             return torch.zeros_like(x) if mean is None else _spread(mean, x)
         case ProjectOut(vector):
-            unit = vector.tensor(torch.float64, x.device)
-            unit = (unit / unit.norm()).to(x)
-            return x - (x @ unit)[..., None] * unit
+            direction = _spread(vector, x[:1]).to(torch.float64)
+            # Of directions for each unit, one may be zero: then that unit keeps all.
+            length = direction.norm(dim=-1, keepdim=True).clamp(min=1e-300)
+            direction = (direction / length).to(x)
+            return x - (x * direction).sum(-1, keepdim=True) * direction
     assert patched is not None
     return patched.to(x)
 

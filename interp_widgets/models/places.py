@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import total_ordering
+from numbers import Integral
 from typing import Literal, get_args
 
 from .errors import ModelError
@@ -70,7 +71,7 @@ class Place(Target):
         resid_post: the stream behind the block.
         final_normalized: after the model's last norm, before its weight; in the last layer only.
 
-    Raises ModelError for an unknown site or a layer below 0.
+    Raises ModelError for an unknown site, and for a layer that is no whole number or below 0.
     """
 
     layer: int
@@ -79,6 +80,8 @@ class Place(Target):
     def __post_init__(self) -> None:
         if self.site not in SITES:
             raise ModelError(f"There is no site {self.site!r}; the sites are {', '.join(SITES)}.")
+        if not isinstance(self.layer, Integral):
+            raise ModelError(f"Layers are whole numbers, and {self.layer!r} is not.")
         if self.layer < 0:
             raise ModelError(f"Layers are counted from 0; there is no layer {self.layer}.")
 

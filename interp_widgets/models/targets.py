@@ -95,6 +95,10 @@ class Intervention:
                 f"{self.target!r} is nothing to intervene on: give a place, heads, patterns, "
                 f"neurons or features."
             )
+        if not isinstance(self.operation, Operation):
+            raise InterventionError(f"{self.operation!r} is no operation, such as Scale(2).")
+        if not isinstance(self.positions, Positions):
+            raise InterventionError(f"{self.positions!r} says no positions, such as At((3,)).")
         _check(self.target, self.operation)
 
     def at(self, *positions: int) -> Intervention:
