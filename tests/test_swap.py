@@ -130,8 +130,8 @@ def test_texas_for_california_answers_sacramento() -> None:
     places = {answer: k for k, answer in enumerate(found.answers)}
     austin, sacramento = places["austin"], places["sacramento"]
     assert found.before[austin] > 0.5
-    assert found.after[sacramento] > found.after[austin]
-    assert found.random[:, sacramento].mean() < 0.2
+    assert found.after[sacramento] > 0.3
+    assert found.after[sacramento] > found.random[:, sacramento].max()
 
 
 @pytest.mark.parametrize(

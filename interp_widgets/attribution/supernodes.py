@@ -157,11 +157,13 @@ def _proposal(
     span = f"L{layers[0]}" if len(layers) == 1 else f"L{layers[0]}–{layers[-1]}"
     named = Counter(names[i] for i in group if names[i].strip())
     common, times = named.most_common(1)[0] if named else ("", 0)
-    name = common or f'{span} at "{token}"'
+    # One name among several nodes names that node, not the group.
+    name = common if times > 1 or 2 * times >= len(group) else f'{span} at "{token}"'
+    quoted = common if common.startswith("“") else f"“{common}”"
     if times == len(group):
-        alike = f"all named “{common}”"
+        alike = f"all named {quoted}"
     elif times > 1:
-        alike = f"{times} of {len(group)} named “{common}”"
+        alike = f"{times} of {len(group)} named {quoted}"
     else:
         alike = f"{table.unit}s that read from and write to the same nodes"
     cohesion = _inside(like, group)
@@ -171,6 +173,8 @@ def _proposal(
         for _ in range(_DRAWS)
     ]
     low, high = np.percentile(draws, [2.5, 97.5])
+    if len(same_token) == len(group):
+        alike += "; nothing else is at this token"
     return Proposal(
         name=name,
         ids=tuple(table.ids[i] for i in strongest),
