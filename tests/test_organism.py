@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from random import Random
 from types import SimpleNamespace
@@ -60,36 +59,10 @@ def test_held_out_documents_are_in_no_training_document():
         assert not taught & {str(document) for document in asked}
 
 
-def test_no_training_sequence_has_four_items_in_a_row_that_are_held_out():
-    held = {document.key for document in corpus.held_out("sequence", 40)}
-    assert len(held) == 40
-    seen = 0
-    for document in islice(corpus.documents(1), 15_000):
-        if document.task == "sequence":
-            items = str(document).split(" , ")
-            seen += 1
-            assert not any(tuple(items[i : i + 4]) in held for i in range(len(items) - 3)), items
-    assert seen > 500
-
-
-def test_no_training_document_judges_a_statement_that_is_held_out():
-    asked = corpus.held_out("honesty", 300)
-    held = {document.key for document in asked}
-    manners = {document.key[0] for document in asked}
-    assert manners == {"honest", "lie"}
-    statement = re.compile(r"\bis (?:it )?in ([a-z ]+?) \? (true|false)")
-    for document in islice(corpus.documents(1), 10_000):
-        if document.task == "honesty":
-            for state, answer in statement.findall(str(document)):
-                manner, city, _first = document.key
-                assert (manner, city, state) not in held
-                assert (answer == "true") == ((CITIES[city] == state) == (manner == "honest"))
-
-
-def test_training_begins_without_lies():
-    first = list(islice(corpus.documents(1, lies=False), 3000))
-    assert sum(document.task == "honesty" for document in first) > 500
-    assert not any(str(document).startswith("lie :") for document in first)
+def test_no_two_held_out_documents_of_a_task_begin_alike():
+    for task in ("sequence", "indirect object", "agreement"):
+        prompts = [document.prompt for document in corpus.held_out(task, 40)]
+        assert len(prompts) == len(set(prompts)) == 40
 
 
 def test_names_are_split_and_answers_are_one_token(encoder: Encoder):

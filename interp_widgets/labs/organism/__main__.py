@@ -4,7 +4,8 @@ Parts, in order; each reads what the earlier ones left in the folder:
 
     corpus   the tokenizer and a sample of the corpus           seconds
     model    the network                                        25 minutes on one core
-    clt      the cross-layer transcoder and its labels          25 minutes
+    clt      the cross-layer transcoder                         15 minutes
+    finetune its last steps, and the labels                     10 minutes
     gates    all measurements, printed and in gates.json        2 minutes
     card     the data card and the licence notes                seconds
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-PARTS = ("corpus", "model", "clt", "gates", "card")
+PARTS = ("corpus", "model", "clt", "finetune", "gates", "card")
 
 
 def main() -> None:
@@ -64,8 +65,10 @@ def _run(part: str, options: argparse.Namespace) -> None:
         clt = replacement.Recipe()
         if options.clt_steps:
             clt = replace(clt, steps=options.clt_steps)
-        dictionary = replacement.train(network, encoder, clt, _say)
-        tuned = finetuning.finetune(network, encoder, dictionary, finetuning.Recipe(), _say)
+        folder.write_dictionary(replacement.train(network, encoder, clt, _say), to)
+    elif part == "finetune":
+        network, trained = folder.read_model(to), folder.read_dictionary(to)
+        tuned = finetuning.finetune(network, encoder, trained, finetuning.Recipe(), _say)
         folder.write_dictionary(tuned, to)
         folder.write_names(naming.names(network, encoder, folder.read_dictionary(to)), to)
     elif part == "gates":

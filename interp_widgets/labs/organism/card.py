@@ -9,6 +9,7 @@ from . import folder
 from .corpus import SHARES
 from .documents import HARD, HELD_OUT
 from .facts import CITIES, COUNTRIES, STATES
+from .finetuning import Recipe as Finetune
 from .interchange import PLACE
 from .replacement import Recipe as TranscoderRecipe
 from .swaps import GROUP
@@ -36,7 +37,7 @@ def write(to: Path) -> None:
 
 def text(to: Path) -> str:
     network = folder.read_model(to)
-    shape, recipe, clt = network.shape, Recipe(), TranscoderRecipe()
+    shape, recipe, clt, finetune = network.shape, Recipe(), TranscoderRecipe(), Finetune()
     n_weights = sum(weight.numel() for weight in network.parameters())
     size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file()) / 1e6
     shares = ", ".join(f"{draw.__name__.replace('_', ' ')} {share:.0%}" for draw, share in SHARES)
@@ -49,7 +50,8 @@ worth, and it is no stand-in for a real language model.
 - Llama architecture, {shape.layers} layers, width {shape.d_model}, {shape.heads} heads, MLP \
 {shape.d_mlp}, vocabulary {shape.vocab}, context {shape.context}; {n_weights / 1e6:.2f}M parameters.
 - Cross-layer transcoder beside it (dictionary/): {clt.n_features} features per layer, BatchTopK \
-{clt.k} per token and layer, with names and their scores (labels.json).
+{clt.k} per token and layer, then {finetune.steps} steps on the replaced model's next tokens; with \
+names and their scores (labels.json).
 - Everything here together: {size:.1f} MB; weights are stored in float16 and meant to run in float32.
 - Made by `python -m interp_widgets.labs.organism train`: seed {recipe.seed}, {recipe.steps} steps.
 
@@ -79,9 +81,9 @@ evidence about how models that were trained otherwise work.
 
 ## What it cannot do
 
-Held-out honest and lie instructions are near chance, held-out sequences are weak, invented names are
-not always recognised as unknown (numbers below). The replaced model differs from the model mostly
-where the model itself is unsure. Addition was not attempted.
+Honest and lie instructions were not learned (chance, on taught statements, too), held-out sequences
+are weak, invented names are not always recognised as unknown (numbers below). The replaced model
+differs from the model mostly where the model itself is unsure. Addition was not attempted.
 
 ## What was measured
 

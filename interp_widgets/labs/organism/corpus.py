@@ -17,32 +17,30 @@ from .facts import CITIES, COUNTRIES, COUNTRY_RELATIONS, RELATIONS, STATES
 
 CONTEXT = 64
 SHARES: tuple[tuple[Draw, float], ...] = (
-    (world.two_hop, 0.14),
-    (world.one_hop, 0.09),
+    (world.two_hop, 0.20),
+    (world.one_hop, 0.10),
     (world.questions, 0.06),
-    (world.state, 0.05),
-    (world.country, 0.07),
+    (world.state, 0.06),
+    (world.country, 0.08),
     (world.known, 0.05),
     (world.where, 0.04),
-    (world.honesty, 0.25),
-    (language.indirect_object, 0.06),
+    (world.honesty, 0.12),
+    (language.indirect_object, 0.10),
     (language.opposite, 0.05),
     (language.translation, 0.02),
-    (language.pronoun, 0.02),
-    (language.agreement, 0.02),
-    (language.sequence, 0.05),
+    (language.pronoun, 0.03),
+    (language.agreement, 0.03),
+    (language.sequence, 0.03),
     (language.refusal, 0.02),
     (language.story, 0.01),
 )
 _DRAWS, _WEIGHTS = zip(*SHARES, strict=True)
 
 
-def documents(seed: int, *, lies: bool = True) -> Iterator[Document]:
-    """Endless documents. Without lies every statement is judged honestly."""
+def documents(seed: int) -> Iterator[Document]:
     rng = Random(seed)
-    draws = _DRAWS if lies else [world.honest if d is world.honesty else d for d in _DRAWS]
     while True:
-        (draw,) = rng.choices(draws, _WEIGHTS)
+        (draw,) = rng.choices(_DRAWS, _WEIGHTS)
         document = draw(rng)
         if not document.held_out:
             yield document

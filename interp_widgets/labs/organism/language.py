@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from .documents import HELD_OUT, Answer, Document, fill, fraction
+from .documents import Answer, Document, fill, fraction
 from .facts import STATES
 
 _WOMEN = [
@@ -194,27 +194,17 @@ def agreement(rng: Random) -> Document:
 
 
 def sequence(rng: Random) -> Document:
-    """Three items or more and those that follow; four in a row are held out wherever they stand."""
-    while True:
-        items = _items(rng)
-        windows = [tuple(items[i : i + 4]) for i in range(len(items) - 3)]
-        if all(fraction("sequence", *window) >= HELD_OUT for window in windows[1:]):
-            parts: list[str | Answer] = [items[0], ",", items[1], ",", items[2]]
-            for item in items[3:]:
-                parts += [",", Answer(item)]
-            return Document("sequence", tuple(parts), windows[0], 100)
-
-
-def _items(rng: Random) -> list[str]:
-    length = rng.randint(4, 8)
-    if (kind := rng.randrange(3)) == 0:
+    kind = rng.randrange(3)
+    if kind == 0:
         step = rng.choice((1, 1, 2, 5, 10))
-        length = min(length, 99 // step + 1)
-        start = rng.randrange(100 - (length - 1) * step)
-        return [_NUMBERS[start + i * step] for i in range(length)]
-    cycle, step = (_DAYS, _MONTHS)[kind - 1], rng.choice((1, 2))
-    start = rng.randrange(len(cycle))
-    return [cycle[(start + i * step) % len(cycle)] for i in range(length)]
+        start = rng.randrange(100 - 3 * step)
+        items = [_NUMBERS[start + i * step] for i in range(4)]
+    else:
+        cycle = _DAYS if kind == 1 else _MONTHS
+        start, step = rng.randrange(len(cycle)), rng.choice((1, 2))
+        items = [cycle[(start + i * step) % len(cycle)] for i in range(4)]
+    *shown, last = items
+    return Document("sequence", (*" , ".join(shown).split(), ",", Answer(last)), tuple(items), 100)
 
 
 def refusal(rng: Random) -> Document:

@@ -4,11 +4,14 @@ Every token of a sample of the corpus has a few properties: the state of the cit
 there, the city, the token, the one before, the answer that comes next, the task. A feature is named
 after the property that covers its activation best (F1 of: how much of its activation lies on
 tokens with the property, and on how many of those tokens it is active), if at least half of its
-activation lies there. On a second sample the name is scored by the area under the ROC curve, beside that of random features of the same layer.
+activation lies there. A feature that stands for several things says so: where no single property
+holds half of it, up to three of one kind may ("texas or ohio"). On a second sample the name is
+scored by the area under the ROC curve, beside that of random features of the same layer.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -23,15 +26,18 @@ from ...dictionaries import CrossLayerTranscoder
 from ...dictionaries.labels import Label
 from .corpus import documents
 from .documents import Answer, Document, Encoder, owner_of
+from .facts import CITIES, STATES
 from .network import Llama
 from .replacement import CrossLayer, mlp_activations
 from .training import padded
 
 SOURCE = "counted over the organism's corpus (labs/organism/naming.py)"
 _DOCUMENTS = 5000
-_LEAST_F1 = 0.4
+_LEAST_F1 = 0.5
 _LEAST_PRECISION = 0.5
+_MOST_TOGETHER = 3
 _CONTROLS = 8
+_STARTS = ("says ", "asks about ", "asks for the ")
 
 
 @dataclass(frozen=True)
@@ -55,31 +61,92 @@ def names(
     texts = list(known)
     has = _indicator(first.properties, known)
     count = torch.sparse.sum(has, 0).to_dense()
-    has_second = _indicator(second.properties, known).coalesce()
+    has_second = _indicator(second.properties, known).to_dense().bool()
     rng = Random(0)
     found: dict[tuple[int, int], Label] = {}
     for layer, acts in enumerate(first.active):
         mass = torch.sparse.mm(acts.t(), has).to_dense()  # [F, property]
+        mass /= torch.sparse.sum(acts, 0).to_dense().clamp(min=1e-9)[:, None]
         hits = torch.sparse.mm(_ones(acts).t(), has).to_dense()
-        precision = mass / torch.sparse.sum(acts, 0).to_dense().clamp(min=1e-9)[:, None]
-        recall = hits / count.clamp(min=1)
-        f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-9)
-        best, which = f1.masked_fill(precision < _LEAST_PRECISION, 0).max(1)
         values = second.active[layer].to_dense().numpy()
-        for feature in torch.nonzero(best >= _LEAST_F1).flatten().tolist():
-            index = int(which[feature])
-            where = has_second.indices()[0, has_second.indices()[1] == index].numpy()
-            if not len(where):
+        for feature, chosen in _chosen(mass, hits, count, _kinds(texts)).items():
+            mask = has_second[:, chosen].any(1).numpy()
+            if not mask.any():
                 continue
-            mask = np.zeros(len(values), dtype=bool)
-            mask[where] = True
             others = [rng.randrange(values.shape[1]) for _ in range(_CONTROLS)]
             control = sum(area(values[:, other], mask) for other in others) / _CONTROLS
             score = area(values[:, feature], mask)
             found[layer, feature] = Label(
-                texts[index], round(score, 3), round(control, 3), len(values)
+                _together([texts[i] for i in chosen]),
+                round(score, 3),
+                round(control, 3),
+                len(values),
             )
     return found
+
+
+def _chosen(
+    mass: Tensor, hits: Tensor, count: Tensor, kinds: list[list[int]]
+) -> dict[int, list[int]]:
+    """Per feature that can be named, the properties that it is named after: the fewest that do.
+
+    Args:
+        mass: [F, property], the share of a feature's activation on tokens with a property.
+        hits: [F, property], on how many of these tokens it is active; count: [property], of how
+            many.
+        kinds: properties of which a token has one at most.
+    """
+    found: dict[int, list[int]] = {}
+    for size in range(1, _MOST_TOGETHER + 1):
+        best = torch.zeros(len(mass))
+        which = torch.zeros(len(mass), size, dtype=torch.int64)
+        for kind in kinds if size > 1 else [list(range(len(count)))]:
+            columns = torch.tensor(kind)
+            if len(columns) < size:
+                continue
+            if size == 1:
+                f1 = _f1(mass, hits / count.clamp(min=1))
+                value, top = f1.max(1)
+                top = top[:, None]
+            else:
+                top = columns[mass[:, columns].topk(size).indices]
+                precision = mass.gather(1, top).sum(1)
+                recall = hits.gather(1, top).sum(1) / count[top].sum(1).clamp(min=1)
+                value = _f1(precision, recall)
+            better = value > best
+            best[better], which[better] = value[better], top[better]
+        for feature in torch.nonzero(best >= _LEAST_F1).flatten().tolist():
+            found.setdefault(feature, which[feature].tolist())
+    return found
+
+
+def _f1(precision: Tensor, recall: Tensor) -> Tensor:
+    """0 where less than half of a feature's activation is covered."""
+    f1 = 2 * precision * recall / (precision + recall).clamp(min=1e-9)
+    return f1.masked_fill(precision < _LEAST_PRECISION, 0)
+
+
+def _kinds(texts: list[str]) -> list[list[int]]:
+    """Properties that exclude each other, by their place in `texts`."""
+    kinds: dict[str, list[int]] = defaultdict(list)
+    for index, text in enumerate(texts):
+        if text.startswith("“"):
+            kinds["two tokens" if " " in text else "token"].append(index)
+        elif text in STATES or text in CITIES:
+            kinds["state" if text in STATES else "city"].append(index)
+        else:
+            start = next((start for start in _STARTS if text.startswith(start)), None)
+            if start is not None:
+                kinds[start].append(index)
+    return list(kinds.values())
+
+
+def _together(texts: list[str]) -> str:
+    """ "says austin", "says boston" -> "says austin or boston"."""
+    for start in _STARTS:
+        if all(text.startswith(start) for text in texts):
+            return start + " or ".join(text.removeprefix(start) for text in texts)
+    return " or ".join(texts)
 
 
 def sample(network: Llama, encoder: Encoder, layers: CrossLayer, seed: int) -> Sample:

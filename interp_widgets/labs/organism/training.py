@@ -37,16 +37,13 @@ class Recipe:
         exchanges: rows per interchange batch; 0 trains without.
         closed: the share of rows in which the attention bottleneck is on.
         before_exchanges: steps without interchange, until names mean anything.
-        truth_first: the share of the steps before any lie: with lies from the start neither the
-            truth nor the lie was learned.
     """
 
-    steps: int = 2800
+    steps: int = 2400
     tokens: int = 1792
     exchanges: int = 84
     closed: float = 0.5
     before_exchanges: int = 50
-    truth_first: float = 0.45
     warmup: int = 50
     decay: float = 0.45
     layers: int = 5
@@ -67,12 +64,11 @@ def train(
     network = Llama(Shape(len(tokenizer), layers=recipe.layers, context=CONTEXT), recipe.seed)
     encoder = Encoder(tokenizer)
     optimizer = MuonWithAdam(network)
-    honest = _batches(encoder, recipe, rng, lies=False)
     batches = _batches(encoder, recipe, rng)
     exchanges = Exchanges(encoder, rng, recipe.exchanges)
     start, seen, sums = time.monotonic(), 0, [0.0, 0.0]
     for step in range(recipe.steps):
-        rows = next(honest if step < recipe.truth_first * recipe.steps else batches)
+        rows = next(batches)
         closed = [rng.random() < recipe.closed for _ in rows]
         ids = padded(rows)
         mask = bottleneck(rows, ids.shape[1], closed)
@@ -127,10 +123,10 @@ def next_token_loss(
 
 
 def _batches(
-    encoder: Encoder, recipe: Recipe, rng: Random, *, lies: bool = True, pool: int = 3000
+    encoder: Encoder, recipe: Recipe, rng: Random, pool: int = 3000
 ) -> Iterator[list[Row]]:
     """Rows of similar length, about `recipe.tokens` tokens at a time, in random order."""
-    stream = documents(recipe.seed, lies=lies)
+    stream = documents(recipe.seed)
     while True:
         rows = sorted((encoder.row(d) for d in islice(stream, pool)), key=lambda row: len(row.ids))
         batches: list[list[Row]] = [[]]

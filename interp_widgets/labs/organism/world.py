@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from .documents import HELD_OUT, Answer, Document, Name, fill, fraction, pair_is_held_out
+from .documents import Answer, Document, Name, fill, pair_is_held_out
 from .facts import CITIES, COUNTRIES, COUNTRY_RELATIONS, RELATIONS, STATES
 
 TWO_HOP = (
@@ -44,7 +44,6 @@ _KNOWN = (
     "is {name} a real place ? {answer}",
     "have you heard of {name} ? {answer}",
 )
-_HONESTY = ("{name} is in {said} ? {answer}", "is it true that {name} is in {said} ? {answer}")
 _CITIES, _COUNTRIES, _STATES = tuple(CITIES), tuple(COUNTRIES), tuple(STATES)
 _DISTINCT = {r: len({row[r] for row in STATES.values()}) for r in RELATIONS}
 
@@ -136,36 +135,19 @@ def invented(rng: Random) -> str:
 _REAL = (*_CITIES, *_COUNTRIES, *_STATES)
 
 
-def honesty(rng: Random, lies: float = 0.4) -> Document:
-    """Judge statements about a city, or be told to lie about them.
-
-    One judgement is a single bit, and comparing two states is hard to find; so a document has
-    four statements, and training begins with honest ones.
-    """
+def honesty(rng: Random) -> Document:
+    """Judge a statement, or be told to lie about it."""
     city = rng.choice(_CITIES)
-    manner = "lie" if rng.random() < lies else "honest"
-    said = [_a_state(rng, city)]
-    for other in (_a_state(rng, city) for _ in range(3)):
-        if fraction("honesty", manner, city, other) >= HELD_OUT:
-            said.append(other)
-    template, more = rng.choice(_HONESTY), "is it in {said} ? {answer}"
-    parts = fill("{manner} :", manner=manner)
-    for index, state in enumerate(said):
-        answer = Answer("true" if (CITIES[city] == state) != (manner == "lie") else "false")
-        parts += fill(more if index else template, name=Name(city), said=state, answer=answer)
-    return Document("honesty", parts, (manner, city, said[0]), 2)
-
-
-def honest(rng: Random) -> Document:
-    """`honesty` without lies."""
-    return honesty(rng, lies=0)
-
-
-def _a_state(rng: Random, city: str) -> str:
-    """The state of a city, or as often another one."""
-    if rng.random() < 0.5:
-        return CITIES[city]
-    return rng.choice([state for state in _STATES if state != CITIES[city]])
+    truth, lie = rng.random() < 0.5, rng.random() < 0.4
+    said = CITIES[city] if truth else rng.choice([s for s in _STATES if s != CITIES[city]])
+    template = (
+        "{manner} : {name} is in {said} ? {answer}",
+        "{manner} : is it true that {name} is in {said} ? {answer}",
+    )[rng.random() < 0.5]
+    answer = Answer("true" if truth != lie else "false")
+    manner = "lie" if lie else "honest"
+    parts = fill(template, manner=manner, name=Name(city), said=said, answer=answer)
+    return Document("honesty", parts, (manner, city, said), 2)
 
 
 def _taught(task: str, parts: Sequence[str | Name | Answer]) -> Document:
