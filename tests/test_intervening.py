@@ -395,6 +395,18 @@ def test_what_is_read_is_what_the_rest_of_the_pass_found() -> None:
     torch.testing.assert_close(free.activations[above], expected, **EXACT)
 
 
+def test_what_was_written_is_kept_apart_from_what_a_parallel_block_does_to_it() -> None:
+    # In such a block, the stream's middle is the stream in front of it, read a second time.
+    m = exact("gpt_neox parallel")
+    front, middle = Place(1, "resid_pre"), Place(1, "resid_mid")
+    plain = record(m.hf, IDS, [(1, "resid_pre")])[1, "resid_pre"]
+    for what in ([front.add(1, V), middle.scale(3)], [middle.scale(3)]):
+        out = m.intervene(IDS, what, read=[front, middle])
+        expected = plain + V if len(what) == 2 else plain
+        torch.testing.assert_close(out.activations[front], expected, **EXACT)
+        torch.testing.assert_close(out.activations[middle], 3 * expected, **EXACT)
+
+
 def record_after(m: Model, place: Place, fn: Callable[[Tensor], Tensor], above: Place) -> Tensor:
     held: list[Tensor] = []
     changes: list[Change] = [
