@@ -3,7 +3,7 @@
     python benchmarks/patching.py
     python benchmarks/patching.py --quick      # the bundled model alone
 
-maps    all four heatmaps, seconds, against one run per part with plain PyTorch hooks on the same
+maps    all four heatmaps, CPU seconds, against one run per part with plain PyTorch hooks on the same
         parts (those at positions with equal tokens, where nothing can change, are left out of both)
 click   from a click on a mark until everything about it is there, and until the frame behind that is
         drawn, milliseconds, median [worst]: new (nothing is known), kept in Python (measured there
@@ -58,9 +58,9 @@ CLICK = """
 
 
 def plain_loop(model: Model, comparison: Comparison, some: list[Part]) -> float:
-    """Seconds for one hooked run per part."""
+    """CPU seconds for one hooked run per part."""
     blocks = part(model.hf, model.anatomy.layers)
-    start = time.perf_counter()
+    start = time.process_time()
     for each in some:
         (spot,) = each.spots(comparison.shape)
         source = comparison.source[spot.place]
@@ -86,7 +86,7 @@ def plain_loop(model: Model, comparison: Comparison, some: list[Part]) -> float:
         with torch.no_grad():
             model.hf(input_ids=comparison.ids[None], use_cache=False, logits_to_keep=1)
         handle.remove()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def maps(name: str, clean: str, corrupted: str, sample: int) -> None:
@@ -103,10 +103,10 @@ def maps(name: str, clean: str, corrupted: str, sample: int) -> None:
     ]
     some = parts[::sample]
     plain_loop(model, comparison, some[:3])
-    start = time.perf_counter()
+    start = time.process_time()
     for panel in PANELS:
         heatmap(model, comparison, panel)
-    ours = time.perf_counter() - start
+    ours = time.process_time() - start
     plain = plain_loop(model, comparison, some) * len(parts) / len(some)
     print(
         f"| {model.name} | {comparison.shape.positions} | {len(parts):,} | {ours:.2f} | "
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the bundled model alone")
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
-    print("| model | tokens | parts | maps, s | plain loop, s | times |\n|---|---|---|---|---|---|")
+    print("| model | tokens | parts | maps, cpu s | plain loop, cpu s | times |\n|---|---|---|---|---|---|")
     maps("organism", *example(iw.load("organism")), sample=1)
     if not quick:
         maps("smollm2", *IOI, sample=12)

@@ -4,7 +4,7 @@
  */
 import { h } from "../shared/dom";
 import { tokenText } from "../shared/format";
-import { type Live, type Metric, type PanelId, type Part, partId, span } from "./state";
+import { type Live, type Metric, type PanelId, type Part, parsePart, partId, span } from "./state";
 import { effect, partName, short, withUnit } from "./words";
 
 const AT_ONCE = 1200; // marks made in one go, a few milliseconds
@@ -29,7 +29,7 @@ export class Heatmap {
   private values: Float32Array = new Float32Array();
   private painted: Float32Array = new Float32Array();
   private selected: readonly string[] = [];
-  private marked = "";
+  private marks = new Map<number, "own" | "in">();
   private built = "";
   private focus = 0;
   private frame = 0;
@@ -70,7 +70,7 @@ export class Heatmap {
     this.cells = [];
     this.rows = [];
     this.painted = NONE;
-    this.marked = "";
+    this.marks = new Map();
     this.focus = 0;
     if (!live || live.layers === 0 || this.columns === 0) {
       this.el.replaceChildren();
@@ -235,31 +235,46 @@ export class Heatmap {
     if (!live) return;
     const scale = metric?.scale ?? 1;
     const fresh = painted.length !== values.length;
-    const chosen = new Set(selected);
-    const marked = selected.join("\n");
-    const remark = marked !== this.marked;
+    const marks = this.marksOf(selected);
     this.cells.forEach((cell, at) => {
       const value = values.length > 0 ? values[at] : Number.NaN;
       const repaint = fresh || !Object.is(value, painted[at]);
       if (repaint) this.paintCell(cell, at, value, scale);
-      if (repaint || remark) this.markCell(cell, this.part(at), chosen);
+      const mark = marks.get(at);
+      if (repaint || mark !== this.marks.get(at)) {
+        cell.classList.toggle("iw-a-own", mark === "own");
+        cell.classList.toggle("iw-a-in", mark === "in");
+        cell.setAttribute("aria-selected", String(mark !== undefined));
+      }
     });
     // Rows that are still to be made are painted when they are.
     const complete = this.cells.length === live.layers * columns;
     this.painted = complete && values.length > 0 ? values.slice() : NONE;
-    this.marked = complete ? marked : "";
+    this.marks = complete ? marks : new Map();
+    const chosen = new Set(selected);
     for (const el of this.grid.querySelectorAll<HTMLElement>("[data-part]")) {
       el.classList.toggle("iw-a-on", chosen.has(el.dataset.part ?? ""));
     }
   }
 
-  private markCell(cell: HTMLElement, part: Part, chosen: ReadonlySet<string>): void {
-    const own = chosen.has(partId(part));
-    const row = chosen.has(partId({ ...part, index: null }));
-    const column = part.panel !== "heads" && chosen.has(partId({ ...part, layer: null }));
-    cell.classList.toggle("iw-a-own", own);
-    cell.classList.toggle("iw-a-in", row || column);
-    cell.setAttribute("aria-selected", String(own || row || column));
+  /** The marks that are selected themselves, and those in a selected row or column. */
+  private marksOf(selected: readonly string[]): Map<number, "own" | "in"> {
+    const marks = new Map<number, "own" | "in">();
+    const layers = this.live?.layers ?? 0;
+    const own: number[] = [];
+    for (const id of selected) {
+      const part = parsePart(id);
+      if (part?.panel !== this.panel) continue;
+      const { layer, index } = part;
+      if (layer !== null && index !== null) own.push(layer * this.columns + index);
+      else if (layer !== null) {
+        for (let at = 0; at < this.columns; at++) marks.set(layer * this.columns + at, "in");
+      } else if (index !== null) {
+        for (let at = 0; at < layers; at++) marks.set(at * this.columns + index, "in");
+      }
+    }
+    for (const at of own) marks.set(at, "own");
+    return marks;
   }
 
   private paintCell(cell: HTMLElement, at: number, value: number, scale: number): void {
@@ -305,7 +320,7 @@ export class Heatmap {
     const part = this.target(event);
     if (!part) return;
     if (part.layer !== null && part.index !== null) {
-      this.moveTo(part.layer * this.columns + part.index);
+      this.moveTo(part.layer * this.columns + part.index, true);
     }
     this.pick(part, event.shiftKey || event.ctrlKey || event.metaKey);
   }
@@ -314,11 +329,11 @@ export class Heatmap {
     this.point(this.target(event));
   }
 
-  private moveTo(at: number): void {
+  private moveTo(at: number, inSight = false): void {
     this.cells[this.focus]?.setAttribute("tabindex", "-1");
     this.focus = at;
     this.cells[at]?.setAttribute("tabindex", "0");
-    this.cells[at]?.focus({ preventScroll: false });
+    this.cells[at]?.focus({ preventScroll: inSight });
   }
 
   private pressed(event: KeyboardEvent): void {

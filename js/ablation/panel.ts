@@ -44,9 +44,7 @@ export class Panel {
     this.drawn = key;
     const root = this.el.getRootNode() as Document | ShadowRoot;
     const focused = (root.activeElement as HTMLElement | null)?.dataset?.key;
-    const { scrollTop } = this.el;
     this.el.replaceChildren(...this.parts(shown).filter((part) => part !== null));
-    this.el.scrollTop = scrollTop;
     if (focused) {
       [...this.el.querySelectorAll<HTMLElement>("[data-key]")]
         .find((el) => el.dataset.key === focused)

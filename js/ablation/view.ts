@@ -115,7 +115,11 @@ export class View {
       },
     );
     this.panel = new Panel(
-      (ids) => this.select(ids),
+      (ids) => {
+        this.select(ids);
+        const part = ids.length === 1 ? parsePart(ids[0]) : null;
+        if (part) this.heatmap.reveal(part);
+      },
       (id) => this.pick(id, true),
     );
     root.append(
@@ -235,9 +239,6 @@ export class View {
   private select(selected: readonly string[]): void {
     this.selected = [...selected];
     this.show(); // at once, with what is known; the kernel hears of it behind
-    const [only] = selected.length === 1 ? selected : [];
-    const part = only === undefined ? null : parsePart(only);
-    if (part) this.heatmap.reveal(part);
     this.host.choose({ selected: [...selected] });
   }
 

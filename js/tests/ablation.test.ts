@@ -334,12 +334,12 @@ describe("the view", () => {
   it("makes thousands of marks a few rows per frame", () => {
     const panels = LIVE.panels.map((panel) => ({ ...panel, columns: 200 }));
     const tokens = Array.from({ length: 200 }, (_, at) => `t${at}`);
-    const values = new Float32Array(4 * 30 * 200).fill(1);
-    view.receive({ ...LIVE, layers: 30, panels, clean: tokens, corrupted: null }, values);
+    const values = new Float32Array(4 * 10 * 200).fill(1);
+    view.receive({ ...LIVE, layers: 10, panels, clean: tokens, corrupted: null }, values);
     expect(cells().length).toBeLessThan(2000);
     vi.advanceTimersByTime(2000);
-    expect(cells().length).toBe(6000);
-    expect(cell("L29 stream at “t199”").className).toContain("iw-a-pos");
+    expect(cells().length).toBe(2000);
+    expect(cell("L9 stream at “t199”").className).toContain("iw-a-pos");
   });
 
   it("keeps bare keys from JupyterLab, and leaves it those with Ctrl", () => {
