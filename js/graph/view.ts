@@ -194,8 +194,10 @@ export class View {
     else if (has("hover")) stage.invalidate(HOVER);
     this.mask = store.kept.mask;
     if (has("selected")) this.tooltip.show(false);
-    if (has("selected", "query")) {
-      const chosen = store.selected.length > 0 || store.state.query.trim() !== "";
+    if (has("selected", "query", "graph", "wide")) {
+      // In a narrow cell the panel shows while it has news.
+      const { query, wide } = store.state;
+      const chosen = store.selected.length > 0 || query.trim() !== "" || wide !== "strongest";
       this.root.classList.toggle("iw-chosen", chosen);
     }
     if (has("status", "problem", "offline")) this.mark();
@@ -257,6 +259,7 @@ export class View {
           actions.say("Drag a box over the nodes to select.");
         },
       },
+      ...this.panel.acting.menu(),
       {
         text: store.state.names ? "hide names" : "show names",
         title: "Names of strong nodes that you have not chosen",

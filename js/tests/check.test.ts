@@ -268,8 +268,8 @@ describe("checking many", () => {
 
   it("shows the random graph beside, with both intervals and counts", () => {
     expect(panel.el.querySelectorAll(".iw-controlpoint").length).toBe(2);
-    expect(panel.el.textContent).toContain("this graph+0.80 (+0.60 to +0.90)n = 2");
-    expect(panel.el.textContent).toContain("random graph−0.10 (−0.40 to +0.20)n = 2");
+    expect(panel.el.textContent).toContain("95% interval, n = 2this graph+0.80 (+0.60 to +0.90)");
+    expect(panel.el.textContent).toContain("random graph−0.10 (−0.40 to +0.20)");
   });
 
   it("names the nodes that are farthest off, as a way in by keyboard", () => {

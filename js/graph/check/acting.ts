@@ -124,6 +124,24 @@ export class Acting {
     return [tabs, this.show(wide === "many" ? this.many : this.proposals)];
   }
 
+  /** The parts about the whole graph, for cells too narrow to show the panel at rest. */
+  menu(): { text: string; title: string; disabled: boolean; run(): void }[] {
+    const { store } = this.context;
+    return WIDE_TABS.slice(1).map(([wide, text, title]) => ({
+      text,
+      title,
+      disabled: store.state.graph === null,
+      run: () => {
+        store.set({
+          selected: [],
+          query: "",
+          wide: store.state.wide === wide ? "strongest" : wide,
+        });
+        if (store.state.wide === "groups") this.proposals.start();
+      },
+    }));
+  }
+
   private show(part: Part): HTMLElement {
     this.shown = part;
     part.update();

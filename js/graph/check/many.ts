@@ -102,12 +102,11 @@ function agreements({ agreement, control }: Series): HTMLElement {
       { class: `iw-line ${cls}` },
       h("th", { attrs: { scope: "row" } }, name),
       h("td", { class: "iw-linenum" }, words(a)),
-      h("td", { class: "iw-linenum" }, `n = ${count(a.n)}`),
     );
   return h(
     "table",
     { class: "iw-lines iw-agree", attrs: { "aria-label": "Rank correlation, 95% interval" } },
-    h("caption", {}, "rank correlation, 95% interval"),
+    h("caption", {}, `rank correlation, 95% interval, n = ${count(agreement.n)}`),
     row("this graph", agreement, "iw-measured"),
     control && row(control.name, control.agreement, "iw-random"),
   );
