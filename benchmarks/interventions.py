@@ -4,11 +4,12 @@
     python benchmarks/interventions.py --ours    # without circuit-tracer
     python benchmarks/interventions.py --peer ENVIRONMENT
 
-SmolLM2-135M, random transcoders, 12 tokens (cases/smollm2.py), one thread. Each run comes right behind a
-plain pass (eager attention, logits at all positions, as in every run here), and the median of the ratios
-of CPU time counts; compiling the plan and keeping all logits is included. circuit-tracer does the same on its
-own side of an environment of its own, with its own plain pass as the unit, and without activations (with
-them: the line below the table). Goal: 1.5 with attention free, 2 with it frozen. The last column is the largest difference of the logits.
+SmolLM2-135M, random transcoders, 12 tokens (cases/smollm2.py), one thread. Each run comes right behind
+a plain pass (eager attention, logits at all positions, as in every run here), and the median of the
+ratios of CPU time counts; compiling the plan and keeping all logits is included. circuit-tracer does
+the same in an environment of its own, with its own plain pass as the unit, and without activations
+(with them: the line below the table). Goal: 1.5 with attention free, 2 with it frozen. The last column
+is the largest difference of the logits.
 """
 
 from __future__ import annotations
