@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .models import Place as Place
     from .models import load as load
     from .models.interventions import Intervention as Intervention
+    from .models.interventions import Vector as Vector
     from .models.interventions import attention as attention
     from .models.interventions import feature as feature
     from .models.interventions import head as head
@@ -54,6 +55,7 @@ _PLACES = {
     "Place": "models",
     "Steering": "views.steering_live",
     "Training": "dictionaries.training",
+    "Vector": "models.interventions",
     "ablate": "views.ablation_live",
     "attention": "models.interventions",
     "attribute": "attribution",
@@ -85,6 +87,7 @@ __all__ = [
     "Place",
     "Steering",
     "Training",
+    "Vector",
     "__version__",
     "ablate",
     "attention",
