@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -79,10 +80,9 @@ def _summary(nodes: Nodes) -> list[str]:
 def matching(other: Graph, label: str, here: Sequence[int], length: int) -> Nodes:
     """The nodes of another prompt's graph that a label means.
 
-    Those with exactly this label, else those whose label contains it, else, where nothing has a
-    label, the strongest at a token of this name, as many as the group has. Of these, the ones at the
-    tokens that the group stands at if both prompts are equally long, else at as many tokens: those
-    with the most influence.
+    Those whose label has these words, else, where nothing has a label, the strongest at a token of
+    this name, as many as the group has. Of these, the ones at the tokens that the group stands at if
+    both prompts are equally long, else at as many tokens: those with the most influence.
 
     Args:
         here: the position of each node of the group, in a prompt of `length` tokens.
@@ -91,8 +91,8 @@ def matching(other: Graph, label: str, here: Sequence[int], length: int) -> Node
     """
     wanted = label.strip().lower()
     units = other.nodes(kind=other.table.unit)
-    found = [n for n in units if n.label.strip().lower() == wanted]
-    found = found or [n for n in units if wanted in n.label.lower()]
+    words = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)")
+    found = [n for n in units if words.search(n.label.lower())]
     found = found or [n for n in units if n.token.strip().lower() == wanted][: len(here)]
     if not found:
         some = ", ".join(dict.fromkeys(n.label for n in units if n.label))[:200]
