@@ -17,6 +17,7 @@ from small_training import until
 from torch import Tensor
 
 from interp_widgets.dictionaries import DictionaryError, load
+from interp_widgets.dictionaries.activations import TopK
 from interp_widgets.dictionaries.coder import SparseCoder
 from interp_widgets.dictionaries.dictionary import ActiveFeatures
 from interp_widgets.dictionaries.training import (
@@ -284,6 +285,30 @@ def test_sparsity_grows_as_the_recipe_was_published() -> None:
     assert [schedule.sparsity(step, jump) for step in (0, 50, 99)] == [0, 0.5, 0.99]
     assert [schedule.sparsity(step, l1) for step in (0, 1, 5, 99)] == [0, 0.2, 1, 1]
     assert Schedule(100, sparsity_warmup=0.5).sparsity(25, l1) == 0.5
+
+
+def test_k_comes_down_on_a_line_and_stays() -> None:
+    recipe = recipes.TopK(16, k_start=64, k_anneal=0.4)
+    for whole in (recipe, recipes.Matryoshka(recipe, (8,))):
+        ks = [Schedule(100).k(step, whole, 16) for step in range(100)]
+        assert ks[:5] == [64, 63, 62, 60, 59]  # 1.2 less a step
+        assert ks[20] == 40
+        assert ks[40:] == [16] * 60
+    assert Schedule(100).k(20, recipe, 8) == 36  # half way to what was set meanwhile
+    assert Schedule(100).k(0, recipes.BatchTopK(16), 16) == 16
+    assert Schedule(100).k(0, recipes.ReLU(), 0) is None
+
+
+def test_a_training_uses_the_k_of_each_step_and_ends_with_the_recipe_s() -> None:
+    recipe = recipes.TopK(4, k_start=24, k_anneal=0.5)
+    training = small(sae(Place(1, "resid_post"), 64, recipe), tokens=64 * 20).wait()
+    history = training.history[training.names[0]]
+    assert history["k"].tolist() == [*range(24, 4, -2), *[4] * 10]
+    assert (history["l0"] <= history["k"]).all()
+    assert history["l0"][0] > 12  # nearly all of the first k are above 0
+    learned = training.dictionary()
+    assert isinstance(learned, SparseCoder)
+    assert learned.weights.activation == TopK(4, relu=True)
 
 
 def test_a_share_is_a_share() -> None:

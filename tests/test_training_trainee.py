@@ -1,5 +1,6 @@
 """A trainee: exported as it is, resumed bit by bit, the same in one process and in two."""
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -306,6 +307,32 @@ def test_known_features_are_found_again_and_not_by_a_random_decoder(recipe: reci
     assert frozen < 0.6
 
 
+def test_the_weight_of_the_tanh_loss_follows_the_l0() -> None:
+    directions = normalize(torch.randn(32, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+
+    def last_l0(target: float | None, sparsity: float, steps: int) -> tuple[float, float, float]:
+        recipe = recipes.JumpReLU(sparsity, target_l0=target)
+        trainee = make(sae(Place(0, "resid_post"), 32, recipe), 16, 16)
+        assert isinstance(trainee, Learner)
+        first = superposition(1024, directions, 4, seed=1)
+        trainee.initialise([first], [first], torch.Generator().manual_seed(2))
+        seen, weight = [], 1.0
+        for at in range(steps):
+            x = superposition(128, directions, 4, seed=10 + at)
+            seen.append(trainee.step([x], [x], Moment(3e-3)).l0)
+            if target is not None:
+                weight *= math.exp(0.005 * max(-1.0, min(1.0, math.log(seen[-1] / target))))
+                weight = max(0.01, min(100.0, weight))
+        return sum(seen[-50:]) / 50, weight, float(trainee.rule.state["weight"])
+
+    free, _, _ = last_l0(None, 1.0, 400)
+    for target in (free / 2, free * 2):
+        l0, weight, theirs = last_l0(target, 1.0, 400)
+        assert theirs == pytest.approx(weight, rel=1e-4)
+        assert (l0 < free) == (target < free)
+        assert abs(l0 - target) < abs(free - target)
+
+
 def test_a_spec_that_makes_no_sense_is_refused() -> None:
     place = Place(0, "mlp_out")
     good = sae(place, F, recipes.TopK(4))
@@ -314,13 +341,24 @@ def test_a_spec_that_makes_no_sense_is_refused() -> None:
         (dict(n_features=0), "needs features"),
         (dict(window=0), "window"),
         (dict(recipe=recipes.Matryoshka(recipes.TopK(4), (F + 1,))), "beyond"),
+        (dict(recipe=recipes.TopK(F + 1)), f"k is {F + 1}, but the dictionary has only {F}"),
+        (dict(recipe=recipes.Matryoshka(recipes.TopK(4, k_start=F + 1), (8,))), "k_start is"),
+        (dict(recipe=recipes.JumpReLU(target_l0=F + 1.0)), "target_l0 is"),
     ):
         with pytest.raises(DictionaryError, match=message):
             replace(good, **change)
     for recipe, message in (
         (lambda: recipes.TopK(0), "k must be a whole number"),
         (lambda: recipes.BatchTopK(2.5), "k must be a whole number"),
+        (lambda: recipes.TopK(4, k_start=0), "k_start must be a whole number"),
+        (lambda: recipes.BatchTopK(4, k_start=8, k_anneal=0), "k_anneal is a share"),
         (lambda: recipes.JumpReLU(loss="quadratic"), "give target_l0"),
+        (lambda: recipes.JumpReLU(loss="Tanh"), '"tanh" or "quadratic", not \'Tanh\''),
+        (lambda: recipes.JumpReLU(-1.0), "sparsity is a weight"),
+        (lambda: recipes.JumpReLU(c=0), "c must be a number above 0"),
+        (lambda: recipes.JumpReLU(target_l0=0), "target_l0 must be a number above 0"),
+        (lambda: recipes.JumpReLU(target_l0=float("nan")), "target_l0 must be a number above 0"),
+        (lambda: recipes.JumpReLU(0, target_l0=4.0), "but sparsity is 0"),
         (lambda: recipes.Matryoshka(recipes.TopK(4), (8, 4)), "must ascend"),
     ):
         with pytest.raises(DictionaryError, match=message):

@@ -32,8 +32,9 @@ from .rules import Batch, Loss, errors, squared
 from .sparse_ops import where
 from .weights import Code, Weights
 
-# How fast the weight follows the L0, per step and e-fold of L0.
-FOLLOW = 0.005
+# How fast the weight follows the L0, per step and e-fold of L0, and how far: where no weight in reach
+# leads there, one that grew on would only shrink the decoders until nothing is reconstructed.
+FOLLOW, FARTHEST = 0.005, 100.0
 
 
 class JumpReLU:
@@ -107,7 +108,7 @@ class JumpReLU:
         weight = self.state["weight"]
         if self.recipe.target_l0 is not None:
             away = (l0.mean() / self.recipe.target_l0).clamp(min=1e-6).log().clamp(-1, 1)
-            weight *= (FOLLOW * away).exp()
+            weight.mul_((FOLLOW * away).exp()).clamp_(1 / FARTHEST, FARTHEST)
         return weight.clone()
 
     def _revival(self, batch: Batch) -> Tensor | None:

@@ -148,7 +148,7 @@ class Loop:
         moment = Moment(
             lr=lr,
             sparsity=self._sparsity(part),
-            k=int(now["k"]) if "k" in now else None,
+            k=self.schedule.k(self.step, part.spec.recipe, now.get("k", 0)),
             tokens_seen=self.tokens,
             group=self.group,
         )
@@ -158,7 +158,8 @@ class Loop:
                 f"The loss of {part.spec.title} is not finite at step {self.step}: try a smaller lr."
             )
         measured = [getattr(report, name) for name in METRICS[2:-1]]
-        rest = [now[name] for name in part.columns[len(METRICS) :]]
+        used = now | ({"k": moment.k} if moment.k is not None else {})
+        rest = [used[name] for name in part.columns[len(METRICS) :]]
         part.table[self.step] = [self.step, self.tokens + self.plan.batch, *measured, lr, *rest]
 
     def _sparsity(self, part: Part) -> float:

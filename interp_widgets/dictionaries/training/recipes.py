@@ -27,12 +27,16 @@ class TopK:
     aux: weight of that second term (AuxK); 0 leaves dead features dead.
     aux_k: how many dead features explain it per token; None: half the width of the target.
     dead_after: in tokens.
+    k_start, k_anneal: k comes down from k_start on a line, over the first k_anneal of the steps, so
+        that more features find something to do before they must be few; None: k from the start.
     """
 
     k: int
     aux: float = 1 / 32
     aux_k: int | None = None
     dead_after: int = DEAD_AFTER
+    k_start: int | None = None
+    k_anneal: float = 0.4
 
     def __post_init__(self) -> None:
         _check_topk(self)
@@ -45,12 +49,16 @@ class BatchTopK:
     Tokens share the budget, and so do the layers of a cross-layer transcoder: the k times tokens
     times layers largest pre-activations stay. Outside training a feature is active above a
     threshold, the running mean of the smallest that was kept: the dictionary is exported as JumpReLU.
+
+    The other settings are TopK's.
     """
 
     k: int
     aux: float = 1 / 32
     aux_k: int | None = None
     dead_after: int = DEAD_AFTER
+    k_start: int | None = None
+    k_anneal: float = 0.4
 
     def __post_init__(self) -> None:
         _check_topk(self)
@@ -100,8 +108,9 @@ class JumpReLU:
     bandwidth: how near the threshold, in all, a pre-activation must be to move it. The defaults
         are Anthropic's; they make the step dense. 0.001 is Rajamanoharan et al.'s.
     c: slope of the tanh.
-    target_l0: needed by "quadratic". With "tanh" the weight follows it, slowly: by half a percent
-        per step and e-fold that L0 is away, so over thousands of steps.
+    target_l0: needed by "quadratic". With "tanh", which as published aims at no L0, the weight
+        follows it, slowly: by half a percent per step and e-fold that L0 is away, so over thousands
+        of steps, and up to 100 times more or less than `sparsity`.
 
     For cross-layer transcoders Ameisen et al. take threshold 0.03 and bandwidth 1.
     """
@@ -116,12 +125,21 @@ class JumpReLU:
     dead_after: int = DEAD_AFTER
 
     def __post_init__(self) -> None:
-        _positive("threshold", self.threshold)
-        _positive("bandwidth", self.bandwidth)
-        if self.loss == "quadratic" and self.target_l0 is None:
-            raise DictionaryError("JumpReLU's quadratic loss aims at an L0: give target_l0.")
-        if self.target_l0 is not None:
-            _positive("target_l0", self.target_l0)
+        if self.loss not in ("tanh", "quadratic"):
+            raise DictionaryError(f'JumpReLU\'s loss is "tanh" or "quadratic", not {self.loss!r}.')
+        for name in ("threshold", "bandwidth", "c"):
+            _positive(name, getattr(self, name))
+        _weight("sparsity", self.sparsity)
+        _weight("revive", self.revive)
+        if self.target_l0 is None:
+            if self.loss == "quadratic":
+                raise DictionaryError("JumpReLU's quadratic loss aims at an L0: give target_l0.")
+            return
+        _positive("target_l0", self.target_l0)
+        if not self.sparsity:
+            raise DictionaryError(
+                "target_l0 is reached through the sparsity loss, but sparsity is 0: give it a weight."
+            )
 
 
 @dataclass(frozen=True)
@@ -150,8 +168,13 @@ def default_lr(recipe: Recipe, n_features: int) -> float:
 def _check_topk(recipe: TopK | BatchTopK) -> None:
     _whole("k", recipe.k)
     _positive("dead_after", recipe.dead_after)
-    if recipe.aux_k is not None:
-        _whole("aux_k", recipe.aux_k)
+    for name in ("aux_k", "k_start"):
+        if getattr(recipe, name) is not None:
+            _whole(name, getattr(recipe, name))
+    if not 0 < recipe.k_anneal <= 1:
+        raise DictionaryError(
+            f"k_anneal is a share of the training, above 0 and up to 1, not {recipe.k_anneal!r}."
+        )
 
 
 def _whole(name: str, value: object) -> None:
@@ -160,5 +183,10 @@ def _whole(name: str, value: object) -> None:
 
 
 def _positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise DictionaryError(f"{name} must be above 0, but is {value!r}.")
+    if not 0 < value < float("inf"):
+        raise DictionaryError(f"{name} must be a number above 0, but is {value!r}.")
+
+
+def _weight(name: str, value: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise DictionaryError(f"{name} is a weight, 0 or above, not {value!r}.")

@@ -1,7 +1,8 @@
-"""What changes from step to step: the learning rate, and the weight of the sparsity loss.
+"""What changes from step to step: the learning rate, the weight of the sparsity loss, and k.
 
     lr(step)       = peak * min(1, (step + 1) / warmup) * min(1, (steps - step) / decay)
     sparsity(step) = weight * min(1, step / sparsity_warmup)
+    k(step)        = round(k + (k_start - k) * max(0, 1 - step / k_anneal))
 
 The defaults are published: decay over the last fifth, sparsity grown over the whole run for
 JumpReLU (Anthropic's update of January 2025) and over the first 5% for L1 (that of April 2024).
@@ -48,6 +49,18 @@ class Schedule:
         if share is None:
             share = 1.0 if isinstance(recipe, recipes.JumpReLU) else 0.05
         return min(1.0, step / max(1.0, share * self.steps))
+
+    def k(self, step: int, recipe: Recipe, k: float) -> int | None:
+        """How many features may be active, where the recipe has a k; `k`: what it comes down to."""
+        match recipe:
+            case recipes.Matryoshka():
+                return self.k(step, recipe.base, k)
+            case recipes.TopK(k_start=start) | recipes.BatchTopK(k_start=start):
+                if start is None:
+                    return int(k)
+                left = 1 - step / (recipe.k_anneal * self.steps)
+                return round(k + (start - k) * max(0.0, left))
+        return None
 
 
 def settings_of(recipe: Recipe, lr: float) -> dict[str, float]:

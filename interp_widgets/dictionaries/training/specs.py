@@ -50,6 +50,13 @@ class Spec:
             raise DictionaryError(f"A dictionary needs features, but has {self.n_features}.")
         if self.window is not None and self.window < 1:
             raise DictionaryError(f"window must be at least 1, but is {self.window}.")
+        recipe = self.recipe.base if isinstance(self.recipe, Matryoshka) else self.recipe
+        for setting in ("k", "k_start", "target_l0"):
+            active = getattr(recipe, setting, None)
+            if active is not None and active > self.n_features:
+                raise DictionaryError(
+                    f"{setting} is {active}, but the dictionary has only {self.n_features} features."
+                )
         if isinstance(self.recipe, Matryoshka) and self.recipe.prefixes[-1] > self.n_features:
             raise DictionaryError(
                 f"The Matryoshka prefix {self.recipe.prefixes[-1]} is beyond the dictionary's "

@@ -140,7 +140,8 @@ class Training:
 
         Args:
             lr: the peak learning rate, which the schedule scales.
-            k: active features per token, for TopK, BatchTopK and Matryoshka.
+            k: active features per token, for TopK, BatchTopK and Matryoshka; while k comes down
+                from `k_start`, what it comes down to.
             sparsity: the weight of the sparsity loss (`l1` or `sparsity` of the other recipes).
             name: of one dictionary; None: all that have the setting.
 
