@@ -301,6 +301,18 @@ class TestSliders:
         steering.turn("one", 0.25, unit="share")
         assert steering.variants[0].turns[0].value == pytest.approx(0.25 / one.alpha_of_one)
 
+    def test_measuring_them_can_be_cancelled_and_goes_on_with_the_next_text(
+        self, model: Model, direction: Direction
+    ) -> None:
+        steering = steer(model, PROMPT, direction, length=1)
+        steering.writing.wait(60)
+        steering.cancel()
+        with pytest.raises(Cancelled):
+            steering.wait(60)
+        assert steering.view.live["state"] == "cancelled"
+        steering.change()
+        assert steering.wait(60).knobs[0].size is not None
+
     def test_text_in_another_language_is_said_and_raw_values_still_work(
         self, model: Model, direction: Direction
     ) -> None:

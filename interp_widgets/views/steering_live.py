@@ -125,7 +125,7 @@ class Steering:
         self.page = Page(self)
         self.sizing: Job[None] = Job(self._measure, self.page.live)
         self._start()
-        self.sizing.start()
+        self.sizing.start()  # after the text, which is what somebody waits for
 
     @property
     def view(self) -> SteeringView:
@@ -140,7 +140,8 @@ class Steering:
         job = self.writing.job
         if job is not None and job.state != "done":
             return "streaming" if job.state == "computing" else job.state
-        return "measuring" if self.sizing.state == "computing" else "done"
+        sizing = self.sizing.state
+        return {"computing": "measuring", "cancelled": "cancelled"}.get(sizing, "done")
 
     @property
     def texts(self) -> dict[str, str]:
@@ -229,6 +230,9 @@ class Steering:
         with self.lock:
             self.settings, self.prompt_ids = settings, ids
             self._start()
+            if self.sizing.state == "cancelled":
+                self.sizing = Job(self._measure, self.page.live)
+                self.sizing.start()
 
     def add_variant(self) -> None:
         """A copy of the active variant, with sliders and a text of its own; at most four in all."""
@@ -278,9 +282,11 @@ class Steering:
                 self.page.next()
 
     def cancel(self) -> None:
-        """Stop writing; what is written stays."""
-        self.writing.cancel()
-        self.sizing.cancel()
+        """Stop writing, or measuring sizes once all is written; what is written stays."""
+        if self.state == "streaming":
+            self.writing.cancel()
+        else:
+            self.sizing.cancel()
 
     # --- dose and response -------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ export class DoseSection {
   readonly el = h("section", { class: "iw-s-dose", attrs: { "aria-label": "Dose and response" } });
   readonly charts = new Charts();
   private readonly title = h("b", { class: "iw-s-dosetitle" }, "Dose and response");
-  private readonly sentence = h("span", { class: "iw-s-note", attrs: { role: "status" } });
+  private readonly sentence = h("div", { class: "iw-s-verdict", attrs: { role: "status" } });
   private readonly stop: HTMLButtonElement;
   private readonly measure: HTMLButtonElement;
   private readonly tokens = h("input", {
@@ -43,7 +43,7 @@ export class DoseSection {
       return h("label", { title }, text, el);
     };
     this.el.append(
-      h("div", { class: "iw-s-knobhead" }, this.title, this.sentence, this.stop, close),
+      h("div", { class: "iw-s-knobhead" }, this.title, this.stop, close),
       h(
         "div",
         { class: "iw-s-question" },
@@ -64,6 +64,7 @@ export class DoseSection {
         ),
         this.measure,
       ),
+      this.sentence,
       this.charts.el,
     );
     this.el.hidden = true;
@@ -114,7 +115,6 @@ export class DoseSection {
     this.sentence.textContent = computing
       ? `${percent(dose.progress)}, ${dose.message} …`
       : dose.message;
-    this.sentence.title = this.sentence.textContent;
     this.stop.hidden = !computing || off;
     this.measure.disabled = computing || off;
     this.el.dataset.iwDose = dose.state;

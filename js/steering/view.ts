@@ -12,7 +12,7 @@ import { stateSentence, turned } from "./words";
 
 const PATIENCE_MS = 2000;
 /** The chart's own height, below the rest. */
-const DOSE = 360;
+const DOSE = 380;
 
 const OFFLINE =
   "No kernel behind this view: run its cell again to go on. The texts stay as they were.";
