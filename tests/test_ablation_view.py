@@ -82,7 +82,7 @@ def plain_metric(model: Model, puts: list[tuple[int, str, Any]]) -> float:
         new[0][where] = 0
         return new
 
-    with ExitStack() as stack:
+    with model.lock, ExitStack() as stack:  # an ablation may be at work
         for layer, site, where in puts:
             stack.enter_context(hooks(model.hf, layer, site, lambda v, w=where: put(v, w)))
         logits = model.hf(input_ids=ids).logits[0, -1].double()
@@ -228,7 +228,7 @@ class TestWhatIsComputed:
         before, after = continuations(model, comparison, [part], tokens=6)
         for ids, text in ((comparison.ids, before), (comparison.source_ids, after)):
             assert ids is not None
-            with torch.no_grad():
+            with model.lock, torch.no_grad():
                 out = model.hf.generate(ids[None], max_new_tokens=6, do_sample=False)
             words = model.tokenizer.decode(out[0, len(ids) :]).removesuffix("<eos>").split()
             assert text.split() == words

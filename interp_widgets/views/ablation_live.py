@@ -16,19 +16,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..circuits import PANELS, CircuitError, Comparison, Heatmap, compare_runs
+from ..circuits import PANELS, CircuitError, Comparison, Heatmap
 from ..circuits.comparison import Direction, token_ids
 from ..circuits.effects import Effect
 from ..circuits.metrics import check as check_metric
-from ..circuits.parts import Panel, Part, Shape
-from ..circuits.patching import batch_rows, blank, effects_of
+from ..circuits.parts import Panel, Shape
 from ..jobs import Cancelled, Job
 from ..models import Model
 from ..models.model import Prompt
 from .ablation_items import Items, example, given
+from .ablation_maps import Cells, Maps
 from .ablation_result import Result, as_message, begin, complete
 from .ablation_view import AblationView
 from .ablation_words import live_message
@@ -51,8 +48,7 @@ class Ablation:
         metric: Any,
         reference: Sequence[Prompt] | None,
     ) -> None:
-        self.model, self.metric, self.reference = model, metric, reference
-        self.prompt, self.counterfactual = prompt, counterfactual
+        self.model, self.reference = model, reference
         check_metric(metric, model)
         clean, corrupted = token_ids(model, prompt, counterfactual)
         self.clean_tokens = tuple(model.token_text(i) for i in clean.tolist())
@@ -61,12 +57,10 @@ class Ablation:
         )
         self.shape = Shape.of(model, len(clean))
         self.items = Items(self.shape, self.clean_tokens, given(what))
-        self._comparisons: dict[Direction, Comparison] = {}
-        self._maps: dict[Direction, dict[Panel, NDArray[np.float64]]] = {}
+        self._maps = Maps(model, self.shape, prompt, counterfactual, metric, reference)
         self._results: dict[tuple[Direction, tuple[str, ...]], Result] = {}
         self._wanted: tuple[Direction, tuple[str, ...]] | None = None
         self._lock = threading.RLock()  # of what is to be done; never held while the model runs
-        self._comparing = threading.Lock()
         self._publishing = threading.RLock()
         self._job: Job[None] | None = None
         self._stopped = False
@@ -98,7 +92,7 @@ class Ablation:
         """computing, done, cancelled or failed: of the heatmaps in this direction."""
         if self._error is not None:
             return "failed"
-        if self._next_cells() is None and self.direction in self._comparisons:
+        if self._missing is None:
             return "done"
         return "cancelled" if self._stopped else "computing"
 
@@ -107,22 +101,18 @@ class Ablation:
         """How much of the heatmaps is computed, 0 to 1, and a sentence."""
         if self._error is not None:
             return 0.0, _sentence(self._error)
-        maps = self._maps.get(self.direction)
-        if maps is None:
-            return 0.0, "running the prompts"
-        known = sum(int(np.isfinite(each).sum()) for each in maps.values())
-        total = sum(each.size for each in maps.values())
-        return known / total, f"{known:,} of {total:,} parts"
+        known, total = self._maps.count(self.direction)
+        return (known / total, f"{known:,} of {total:,} parts") if total else (0.0, "running")
 
     @property
     def comparison(self) -> Comparison:
         """The runs that are compared in this direction; computed now if they were not."""
-        return self._compare(self.direction)
+        return self._maps.comparison(self.direction)
 
     @property
     def known(self) -> Comparison | None:
         """The same, or None while it is not computed."""
-        return self._comparisons.get(self.direction)
+        return self._maps.known(self.direction)
 
     def heatmap(self, panel: Panel) -> Heatmap:
         """A heatmap in this direction; waits for it.
@@ -132,9 +122,7 @@ class Ablation:
         if panel not in PANELS:
             raise CircuitError(f"There is no heatmap {panel!r}; there are {', '.join(PANELS)}.")
         self.wait()
-        direction = self.direction
-        comparison = self._comparisons[direction]
-        effect = self._maps[direction][panel].copy()
+        comparison, effect = self.comparison, self._maps.effect(self.direction, panel)
         return Heatmap(panel, effect, comparison.base, comparison.full)
 
     def measure(self, *ids: str) -> Effect:
@@ -148,8 +136,9 @@ class Ablation:
         if not ids:
             raise CircuitError("Name at least one part, such as mlp.L3.p9 or heads.L2.h1.")
         key = (self.direction, tuple(self.items.check(ids)))
-        result = self._results.get(key) or begin(self._compare(key[0]), key, self.items)
-        result = complete(self.model, self._compare(key[0]), result, self.items, self._results)
+        comparison = self._maps.comparison(key[0])
+        result = self._results.get(key) or begin(comparison, key, self.items)
+        result = complete(self.model, comparison, result, self.items, self._results)
         if result.effect is None:
             raise result.error or CircuitError(result.message)
         return result.effect
@@ -195,8 +184,7 @@ class Ablation:
     def keep(self, update: Callable[[Any], None]) -> None:
         """Show the picture for pages without a kernel through `update`, from now on."""
         self._keep = update
-        self._sent["picture"] = 0.0
-        self._publish()
+        self._publish(everything=True)
 
     def _ipython_display_(self) -> None:
         self.view._ipython_display_()
@@ -222,7 +210,7 @@ class Ablation:
 
     def _wake(self) -> None:
         with self._lock:
-            if self._job is not None or (self._next_cells() is None and self._wanted is None):
+            if self._job is not None or (self._missing is None and self._wanted is None):
                 return  # whoever works finds it
             self._settled.clear()
             job = self._job = Job(self._work, lambda: None)
@@ -233,14 +221,14 @@ class Ablation:
             while True:
                 job.check()
                 with self._lock:
-                    wanted, cells = self._wanted, self._next_cells()
+                    wanted, direction, cells = self._wanted, self.direction, self._missing
                     if wanted is None and (cells is None or self._stopped or self._error):
                         self._job = None  # whoever asks from now on starts another thread
                         break
                 if wanted is not None:
                     self._measure(wanted, job.check)
                 elif cells is not None:
-                    self._fill(cells)
+                    self._fill(direction, cells)
         except BaseException as error:
             with self._lock:
                 self._job = None
@@ -253,55 +241,21 @@ class Ablation:
             try:
                 self._publish(everything=True)  # who waits finds it shown
             finally:
-                self._settled.set()
-
-    def _next_cells(self) -> tuple[Direction, Panel, int, int, int] | None:
-        """What the heatmaps lack, in this direction: panel, layer, from and to which column."""
-        direction = self.direction
-        maps = self._maps.get(direction)
-        if maps is None:
-            return (direction, "residual", 0, 0, 0)
-        size = self._batch
-        for panel in sorted(PANELS, key=lambda each: each != self.view.shown):
-            missing = np.isnan(maps[panel])
-            if missing.any():
-                layer = int(missing.any(1).argmax())
-                start = int(missing[layer].argmax())
-                return direction, panel, layer, start, min(start + size, missing.shape[1])
-        return None
+                with self._lock:
+                    if self._job is None:  # nobody has started another thread meanwhile
+                        self._settled.set()
 
     @property
-    def _batch(self) -> int:
-        return batch_rows(self.model, self.shape)
+    def _missing(self) -> Cells | None:
+        """What the heatmaps of this direction lack, that on screen first."""
+        return self._maps.missing(self.direction, self.view.shown)
 
-    def _fill(self, cells: tuple[Direction, Panel, int, int, int]) -> None:
-        direction, panel, layer, start, stop = cells
+    def _fill(self, direction: Direction, cells: Cells) -> None:
         try:
-            comparison = self._compare(direction)
-            if stop > start:
-                parts = [Part(panel, layer, column) for column in range(start, stop)]
-                found = effects_of(self.model, comparison, parts)
-                # A metric that is not finite would be asked for again and again.
-                self._maps[direction][panel][layer, start:stop] = np.nan_to_num(found)
+            self._maps.fill(direction, cells)
         except Exception as error:
             self._error = error
         self._publish(values=True)
-
-    def _compare(self, direction: Direction) -> Comparison:
-        with self._comparing:
-            if direction not in self._comparisons:
-                comparison = compare_runs(
-                    self.model,
-                    self.prompt,
-                    self.counterfactual,
-                    direction=direction,
-                    metric=self.metric,
-                    reference=self.reference,
-                )
-                _ = comparison.base  # a metric that fails does so here
-                self._maps[direction] = {panel: blank(comparison, panel) for panel in PANELS}
-                self._comparisons[direction] = comparison
-            return self._comparisons[direction]
 
     def _measure(self, key: tuple[Direction, tuple[str, ...]], check: Callable[[], None]) -> None:
         def still_wanted() -> None:
@@ -313,7 +267,7 @@ class Ablation:
             self._show_result()
 
         try:
-            comparison = self._compare(key[0])
+            comparison = self._maps.comparison(key[0])
             result = self._results.get(key) or begin(comparison, key, self.items)
             complete(self.model, comparison, result, self.items, self._results, still_wanted, news)
         except Cancelled:
@@ -341,23 +295,15 @@ class Ablation:
                 return
             self._sent["values"] = now
             with self.view.hold_sync():  # in one message: `live` says what the values are of
-                self.view.values = self._packed()
+                self.view.values = self._maps.packed(self.direction)
                 self.view.live = live_message(self)
             if everything:
                 self._show_result()
-            ended = self.state != "computing"
-            if self._keep is not None and (ended or now - self._sent["picture"] > PICTURE):
+            if self._keep is not None and (everything or now - self._sent["picture"] > PICTURE):
                 from IPython.display import HTML
 
                 self._sent["picture"] = now
                 self._keep(HTML(self.view.picture()))
-
-    def _packed(self) -> bytes:
-        """The heatmaps of this direction one behind the other, float32; empty before any."""
-        maps = self._maps.get(self.direction)
-        if maps is None:
-            return b""
-        return b"".join(maps[panel].astype("<f4").tobytes() for panel in PANELS)
 
 
 def _sentence(error: BaseException) -> str:

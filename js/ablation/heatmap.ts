@@ -4,6 +4,7 @@
  */
 import { h } from "../shared/dom";
 import { tokenText } from "../shared/format";
+import { axis } from "./axis";
 import { type Live, type Metric, type PanelId, type Part, parsePart, partId, span } from "./state";
 import { effect, partName, short, withUnit } from "./words";
 
@@ -99,7 +100,7 @@ export class Heatmap {
 
   /** Rows from layer `from` on, as many as one frame takes; the rest in the next. */
   private makeRows(from: number): void {
-    const { live, columns } = this;
+    const { live, columns, panel } = this;
     if (!live) return;
     let layer = from;
     for (let made = 0; layer < live.layers && made < AT_ONCE; layer++, made += columns) {
@@ -126,7 +127,7 @@ export class Heatmap {
       });
       return;
     }
-    this.grid.append(...this.axis(live));
+    this.grid.append(...axis(live, panel, columns));
     this.cells[this.focus]?.setAttribute("tabindex", "0");
     this.fit();
   }
@@ -145,62 +146,6 @@ export class Heatmap {
         text,
       ),
     );
-  }
-
-  /** Both prompts below the columns; under heads, their numbers. */
-  private axis(live: Live): HTMLElement[] {
-    const { columns, panel } = this;
-    if (panel === "heads") {
-      const numbers = Array.from({ length: columns }, (_, index) =>
-        h("div", { class: "iw-a-tick" }, String(index)),
-      );
-      const corner = h("div", { class: "iw-a-head iw-a-prompt" }, "head");
-      const prompt = (name: string, tokens: readonly string[], other: readonly string[] | null) =>
-        h(
-          "div",
-          { class: "iw-a-sentences" },
-          h("span", { class: "iw-a-prompt" }, name),
-          ...tokens.flatMap((token, index) =>
-            other !== null && other[index] !== token
-              ? [h("u", {}, tokenText(token)), " "]
-              : [`${tokenText(token)} `],
-          ),
-        );
-      const prompts = [prompt(live.corrupted ? "clean" : "prompt", live.clean, live.corrupted)];
-      if (live.corrupted) prompts.push(prompt("corrupted", live.corrupted, live.clean));
-      return [h("div", { class: "iw-a-axis" }, corner, ...numbers), ...prompts];
-    }
-    const line = (name: string, tokens: readonly string[], other: readonly string[] | null) =>
-      h(
-        "div",
-        { class: "iw-a-axis" },
-        h("div", { class: "iw-a-head iw-a-prompt" }, name),
-        ...tokens.map((token, index) => {
-          const part: Part = { panel, layer: null, index };
-          const differs = other !== null && other[index] !== token;
-          const name = partName(part, live);
-          return h(
-            "div",
-            { class: `iw-a-tick${differs ? " iw-a-differs" : ""}` },
-            h(
-              "button",
-              {
-                title: `${token} · select ${name}`,
-                attrs: {
-                  type: "button",
-                  "data-part": partId(part),
-                  "aria-label": name,
-                  tabindex: -1,
-                },
-              },
-              tokenText(token),
-            ),
-          );
-        }),
-      );
-    const lines = [line(live.corrupted ? "clean" : "prompt", live.clean, live.corrupted)];
-    if (live.corrupted) lines.push(line("corrupted", live.corrupted, live.clean));
-    return lines;
   }
 
   /** Marks as large as fit; beyond that the grid scrolls. */
@@ -344,49 +289,27 @@ export class Heatmap {
       return;
     }
     if (!live || !on) return;
-    const layer = Math.floor(this.focus / columns);
-    const index = this.focus % columns;
-    let next: readonly [number, number] | null = null;
+    const part = this.part(this.focus);
+    const add = event.shiftKey || event.ctrlKey || event.metaKey;
     switch (event.key) {
-      case "ArrowLeft":
-        next = [layer, index - 1];
-        break;
-      case "ArrowRight":
-        next = [layer, index + 1];
-        break;
-      case "ArrowUp": // layer 0 is at the bottom
-        next = [layer + 1, index];
-        break;
-      case "ArrowDown":
-        next = [layer - 1, index];
-        break;
-      case "Home":
-        next = [layer, 0];
-        break;
-      case "End":
-        next = [layer, columns - 1];
-        break;
       case "Enter":
       case " ":
-        event.preventDefault();
-        this.pick(this.part(this.focus), event.shiftKey || event.ctrlKey || event.metaKey);
-        return;
+        this.pick(part, add);
+        break;
       // Whole rows and columns by key, as their labels do by mouse.
       case "l":
-        this.pick({ panel: this.panel, layer, index: null }, event.shiftKey);
-        return;
+        this.pick({ ...part, index: null }, add);
+        break;
       case "p":
-        if (this.panel !== "heads")
-          this.pick({ panel: this.panel, layer: null, index }, event.shiftKey);
-        return;
-      default:
-        return;
+        if (this.panel !== "heads") this.pick({ ...part, layer: null }, add);
+        break;
+      default: {
+        const to = neighbour(event.key, this.focus, live.layers, columns);
+        if (to === null) return;
+        this.moveTo(to);
+      }
     }
     event.preventDefault();
-    const [toLayer, toIndex] = next;
-    if (toLayer >= 0 && toLayer < live.layers && toIndex >= 0 && toIndex < columns) {
-      this.moveTo(toLayer * columns + toIndex);
-    }
   }
 
   destroy(): void {
@@ -398,4 +321,25 @@ const NONE = new Float32Array();
 
 function clamp(value: number, [low, high]: readonly [number, number]): number {
   return Math.max(low, Math.min(high, value));
+}
+
+/** Where a key leads from a mark; null where it leads nowhere. Layer 0 is at the bottom. */
+function neighbour(key: string, at: number, layers: number, columns: number): number | null {
+  const column = at % columns;
+  switch (key) {
+    case "ArrowLeft":
+      return column > 0 ? at - 1 : at;
+    case "ArrowRight":
+      return column < columns - 1 ? at + 1 : at;
+    case "ArrowUp":
+      return at + columns < layers * columns ? at + columns : at;
+    case "ArrowDown":
+      return at >= columns ? at - columns : at;
+    case "Home":
+      return at - column;
+    case "End":
+      return at - column + columns - 1;
+    default:
+      return null;
+  }
 }

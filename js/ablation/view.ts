@@ -1,7 +1,9 @@
 /** The whole ablation view. It knows no notebook: the widget gives it state and a host. */
-import { button, h } from "../shared/dom";
+import { h } from "../shared/dom";
 import { number } from "../shared/format";
 import { followTheme } from "../shared/theme";
+import { Choices } from "./choices";
+import { Header } from "./header";
 import { Heatmap } from "./heatmap";
 import { Help, Legend } from "./help";
 import { Panel } from "./panel";
@@ -18,24 +20,11 @@ import {
   resultKey,
   span,
 } from "./state";
-import {
-  baseText,
-  effect,
-  itemName,
-  methodSentence,
-  metricTitle,
-  partName,
-  says,
-  stateSentence,
-  withUnit,
-} from "./words";
+import { effect, itemName, methodSentence, partName, says, stateSentence, withUnit } from "./words";
 
 /** While it computes, news come several times a second; a long task takes a second or two. */
 const SILENCE_MS = 15_000;
-const DIRECTIONS: readonly Direction[] = ["noising", "denoising"];
 
-const OFFLINE =
-  "No kernel behind this view. What was measured is still here; run its cell again to measure more.";
 const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
 
 export class View {
@@ -49,25 +38,8 @@ export class View {
     },
   });
   private readonly abort = new AbortController();
-  private readonly title = h("b", { class: "iw-a-title" });
-  private readonly sentence = h("span", { class: "iw-a-sentence" });
-  private readonly bar = h("div", {
-    class: "iw-a-progress",
-    attrs: {
-      role: "progressbar",
-      "aria-label": "Heatmaps",
-      "aria-valuemin": 0,
-      "aria-valuemax": 100,
-    },
-  });
-  private readonly cancel: HTMLButtonElement;
-  private readonly resume: HTMLButtonElement;
-  private readonly notice = h("div", { class: "iw-a-notice", attrs: { hidden: true } });
-  private readonly tabs = h("div", { class: "iw-a-tabs", attrs: { role: "tablist" } });
-  private readonly ways = h("div", {
-    class: "iw-a-ways",
-    attrs: { role: "radiogroup", "aria-label": "Direction" },
-  });
+  private readonly header: Header;
+  private readonly choices: Choices;
   private readonly method = h("p", { class: "iw-a-method" });
   private readonly answers = h("div", { class: "iw-a-answers" });
   private readonly heatmap: Heatmap;
@@ -89,7 +61,6 @@ export class View {
   private offline = false;
   private heard = 0;
   private said = "";
-  private tabNames = "";
 
   constructor(
     parent: HTMLElement,
@@ -98,14 +69,7 @@ export class View {
     const { root } = this;
     const { signal } = this.abort;
     const help = new Help(() => root.querySelector<HTMLElement>("[aria-label=Help]")?.focus());
-    this.cancel = button("Cancel", () => host.act("cancel"), {
-      class: "iw-a-action",
-      title: "Stops filling the heatmaps; what is there stays",
-    });
-    this.resume = button("Resume", () => host.act("resume"), {
-      class: "iw-a-action",
-      title: "Goes on filling the heatmaps",
-    });
+    this.header = new Header(host, () => help.toggle());
     this.heatmap = new Heatmap(
       (part, add) => this.pick(partId(part), add),
       () => this.select([]),
@@ -113,6 +77,10 @@ export class View {
         this.pointed = part;
         this.showAnswers();
       },
+    );
+    this.choices = new Choices(
+      (shown) => this.choose(shown),
+      (direction) => this.turn(direction),
     );
     this.panel = new Panel(
       (ids) => {
@@ -123,27 +91,16 @@ export class View {
       (id) => this.pick(id, true),
     );
     root.append(
-      h(
-        "header",
-        { class: "iw-a-top" },
-        this.title,
-        this.sentence,
-        this.cancel,
-        this.resume,
-        button("?", () => help.toggle(), {
-          title: "What everything here means",
-          attrs: { "aria-label": "Help" },
-        }),
-      ),
-      this.bar,
-      this.notice,
+      this.header.el,
+      this.header.bar,
+      this.header.notice,
       h(
         "div",
         { class: "iw-a-body" },
         h(
           "div",
           { class: "iw-a-main" },
-          h("div", { class: "iw-a-choices" }, this.tabs, this.ways),
+          this.choices.el,
           this.method,
           this.heatmap.el,
           this.answers,
@@ -282,8 +239,8 @@ export class View {
     root.dataset.iwDirection = this.direction;
     root.dataset.iwSelected = this.selected.join(" ");
     root.dataset.iwResult = this.selected.length > 0 ? (result?.stage ?? "asked") : "";
-    this.showTop(live);
-    this.showChoices(live);
+    this.header.show(live, this.offline, this.said);
+    this.choices.show(live, this.shown, this.direction);
     this.method.textContent = live.state === "empty" ? "" : methodSentence(live);
     if (live.warning) this.method.append(" ", h("span", { class: "iw-a-warning" }, live.warning));
     this.heatmap.show(live, this.shown, values, this.selected);
@@ -302,82 +259,6 @@ export class View {
         ? `full: ${withUnit(number(metric.scale), metric.unit)}${metric.full === null ? "" : ", all of the difference"}`
         : "full effect",
     );
-  }
-
-  private showTop(live: Live): void {
-    const title = live.metric ? metricTitle(live.metric) : "Ablation";
-    this.title.textContent = title;
-    this.title.title = live.model ? `${title}, of ${live.model}` : "";
-    const runs = live.metric ? `${baseText(live.metric)} with nothing changed · ` : "";
-    const said = this.offline || live.state === "failed" || live.state === "empty";
-    const text = said ? "" : runs + stateSentence(live);
-    this.sentence.textContent = text;
-    this.sentence.title = text;
-    this.cancel.hidden = this.offline || live.state !== "computing";
-    this.resume.hidden = this.offline || !(live.state === "cancelled" || live.state === "failed");
-    this.bar.hidden = live.state === "empty";
-    this.bar.style.setProperty("--iw-fill", `${(100 * live.progress).toFixed(1)}%`);
-    this.bar.setAttribute("aria-valuenow", String(Math.round(100 * live.progress)));
-    this.bar.setAttribute("aria-valuetext", stateSentence(live));
-    const failed = live.state === "failed" || live.state === "empty" ? stateSentence(live) : "";
-    const notice = this.offline ? OFFLINE : this.said || failed;
-    this.notice.hidden = notice === "";
-    if (this.notice.textContent !== notice) this.notice.textContent = notice;
-  }
-
-  /** Made again only when they are others, so that the focus stays. */
-  private showChoices(live: Live): void {
-    const names = JSON.stringify([live.panels, live.corrupted !== null]);
-    if (names !== this.tabNames) {
-      this.tabNames = names;
-      this.tabs.replaceChildren(
-        ...live.panels.map(({ id, title }) =>
-          button(title, () => this.choose(id), {
-            class: "iw-a-tab",
-            attrs: { role: "tab", "data-tab": id },
-            on: { keydown: (event) => this.alongTabs(event, live, id) },
-          }),
-        ),
-      );
-      this.ways.replaceChildren(
-        ...(live.corrupted ? DIRECTIONS : []).map((way) =>
-          button(way, () => this.turn(way), {
-            class: "iw-a-way",
-            title: methodSentence({ ...live, method: way }),
-            attrs: { role: "radio", "data-way": way },
-            on: {
-              keydown: (event) => {
-                if (!event.key.startsWith("Arrow")) return;
-                event.preventDefault();
-                const other = way === "noising" ? "denoising" : "noising";
-                this.turn(other);
-                this.ways.querySelector<HTMLElement>(`[data-way=${other}]`)?.focus();
-              },
-            },
-          }),
-        ),
-      );
-    }
-    for (const el of this.tabs.querySelectorAll<HTMLElement>("[data-tab]")) {
-      const on = el.dataset.tab === this.shown;
-      el.setAttribute("aria-selected", String(on));
-      el.tabIndex = on ? 0 : -1;
-    }
-    for (const el of this.ways.querySelectorAll<HTMLElement>("[data-way]")) {
-      const on = el.dataset.way === this.direction;
-      el.setAttribute("aria-checked", String(on));
-      el.tabIndex = on ? 0 : -1;
-    }
-  }
-
-  private alongTabs(event: KeyboardEvent, live: Live, id: PanelId): void {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const at = live.panels.findIndex((panel) => panel.id === id);
-    const next = live.panels[(at + step + live.panels.length) % live.panels.length];
-    this.choose(next.id);
-    this.tabs.querySelector<HTMLElement>(`[data-tab=${next.id}]`)?.focus();
   }
 
   /** Below the heatmap: what both runs say, or the mark under the pointer. */

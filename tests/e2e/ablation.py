@@ -13,10 +13,9 @@ LOAD = """
 import threading
 import interp_widgets as iw
 from interp_widgets.models.interventions import head, mlp
-from interp_widgets.views.ablation_live import ablate
 model = iw.load()
 """
-SHOW = "ablation = ablate(model)\nablation"
+SHOW = "ablation = iw.ablate(model)\nablation"
 
 # Somebody has the model: nothing is computed before `release.set()`.
 HELD = """
@@ -27,7 +26,7 @@ def hold():
         release.wait()
 threading.Thread(target=hold, daemon=True).start()
 taken.wait()
-ablation = ablate(model)
+ablation = iw.ablate(model)
 ablation
 """
 

@@ -91,7 +91,7 @@ def test_a_second_look_needs_no_kernel(page: Page, lab: JupyterServer) -> None:
 def test_interventions_by_name_and_the_warning_about_zeros(page: Page, lab: JupyterServer) -> None:
     cell = (
         'what = {"two heads": [head(1, 2), head(3, 0)], "MLP 3": mlp(3)}\n'
-        'ablation = ablate(model, "the capital of the state containing dallas is", what)\nablation'
+        'ablation = iw.ablate(model, "the capital of the state containing dallas is", what)\nablation'
     )
     notebook = notebook_that_ablates(lab, "given.ipynb", cell)
     open_and_run(page, lab, notebook)
