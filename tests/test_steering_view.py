@@ -40,6 +40,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)><!--"
 PROMPT = tiny_models.PROMPT
 NEW = 8  # the tiny model reads 16 tokens, and the prompt has 7
 PLACE = residual(1)
+TEXT = [" ".join(f"w{5 + (i * 7 + j * j) % 30}" for j in range(14)) for i in range(20)]
 END = 2  # the token that ends a text; nothing of it is shown
 
 
@@ -61,7 +62,7 @@ def direction() -> Direction:
 
 @pytest.fixture
 def steering(model: Model, direction: Direction) -> Iterator[Steering]:
-    made = steer(model, PROMPT, direction, length=NEW)
+    made = steer(model, PROMPT, direction, length=NEW, text=TEXT)
     yield made.wait(60)
     made.cancel()
 
@@ -284,10 +285,9 @@ class TestSliders:
             knobs_of(model, [])
 
     def test_sizes_are_those_of_the_natural_text(self, model: Model, dictionary: Any) -> None:
-        text = [" ".join(f"w{5 + (i * 7 + j * j) % 30}" for j in range(14)) for i in range(20)]
         pair = [from_feature(dictionary, 1, 5), from_feature(dictionary, 1, 6)]
-        one, two = natural_scales(model, pair, text)
-        steering = steer(model, PROMPT, {"one": pair[0], "both": pair}, length=1, text=text).wait(
+        one, two = natural_scales(model, pair, TEXT)
+        steering = steer(model, PROMPT, {"one": pair[0], "both": pair}, length=1, text=TEXT).wait(
             60
         )
         alone, both = (knob.size for knob in steering.knobs)
@@ -522,8 +522,8 @@ class TestPictures:
         steering.wait(60)
         page = _Tags(steering.save_html(tmp_path / "steering.html").read_text("utf-8"))
         assert not {"script", "img", "link"} & set(page.tags)
-        assert steering.texts["unsteered"] in page.text
-        assert steering.texts["A"] in page.text
+        assert steering.texts["unsteered"].strip() in page.text
+        assert steering.texts["A"].strip() in page.text
         assert "seed 0" in page.text
 
     def test_hostile_text_stays_text(self, model: Model, direction: Direction) -> None:

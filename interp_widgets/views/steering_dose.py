@@ -228,9 +228,10 @@ def verdict(response: DoseResponse) -> str:
     share = response.scale.alpha(best.strength)
     within = best.random.low <= best.effect.value <= best.random.high
     return (
-        f"Chosen on half of the prompts: {share:+.0%} of the norm. On the others "
-        f"{best.effect.value:+.2f} nats, {'within' if within else 'outside'} the random band; "
-        f"damage {best.damage.value:+.2f} nats a token.{asked}"
+        f"Chosen on {best.chosen_on.n} prompts: {share:+.0%} of the norm. On the other "
+        f"{best.effect.n}: {best.effect.value:+.2f} nats, {'within' if within else 'outside'} the "
+        f"band of {best.random.n} random directions; damage {best.damage.value:+.2f} nats a token "
+        f"on {best.damage.n:,} tokens.{asked}"
     ).replace("-", "−")
 
 

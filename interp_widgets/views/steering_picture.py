@@ -79,7 +79,7 @@ def picture(steering: Steering) -> str:
 
 def _column(name: str, what: str, row: Row) -> str:
     head = f"<b>{_text(name)}</b>" + (f" {_text(what)}" if what else "")
-    tokens = "".join(_token(token.text, token.change) for token in row.tokens)
+    tokens = "".join(_token(token.text, token.change) for token in row.tokens).lstrip(" ")
     return (
         f'<div style="flex:1;min-width:0"><div style="color:{SOFT}">{head}</div>'
         f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{tokens}</div></div>'
