@@ -66,7 +66,7 @@ class FeaturePages:
         self._alive = alive
 
     def _row(self, feature: int, density: NDArray[np.float64], examples: int) -> dict[str, Any]:
-        found = list(self.training.examples(self.name, feature))[:examples]
+        found = self.training.examples(self.name, feature, examples)
         return {
             "feature": feature,
             "density": float(density[feature]),

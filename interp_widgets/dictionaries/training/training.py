@@ -248,11 +248,12 @@ class Training:
         self._named(name)
         return min(self.tokens_done, _DENSITY_STEPS * self._plan.batch)
 
-    def examples(self, name: str | None, feature: int) -> list[Example]:
+    def examples(self, name: str | None, feature: int, most: int | None = None) -> list[Example]:
         """Where a feature fired most strongly in the text that was looked at, best first.
 
-        Empty if it never fired there. For a cross-layer transcoder feature f of layer l is
-        l * F + f. Raises DictionaryError for a feature that is none.
+        At most so many; None: all that are kept. Empty if it never fired there. For a cross-layer
+        transcoder feature f of layer l is l * F + f. Raises DictionaryError for a feature that is
+        none.
         """
         part = self._loop.parts[self._named(name)]
         n = part.spec.n_features
@@ -264,7 +265,7 @@ class Training:
         texts = self._model.texts
         return [
             Example(texts(ids), values, trigger)
-            for ids, values, trigger in part.examples[encoder].of(feature)
+            for ids, values, trigger in part.examples[encoder].of(feature)[:most]
         ]
 
     def controls(self, name: str | None = None) -> dict[str, float]:
