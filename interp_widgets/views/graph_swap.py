@@ -19,6 +19,9 @@ from .graph_signals import DRAWS, Answer, Signals, number
 if TYPE_CHECKING:
     from ..attribution.graph import Graph
 
+#: So many names are listed of what came in.
+SOME = 3
+
 
 def swap(graph: Graph, request: Request, signals: Signals) -> Answer:
     """A group swapped for the nodes of another prompt that have a label."""
@@ -29,11 +32,15 @@ def swap(graph: Graph, request: Request, signals: Signals) -> Answer:
     origin = graph.origin
     signals.report(0.0, "the other prompt's graph")
     other = attribute(origin.model, request["prompt"], origin.dictionary or "neurons")
-    while other.state == "computing":
-        try:
-            other.wait(0.1)
-        except TimeoutError:
-            signals.report(0.5 * other.progress[0], "the other prompt's graph")
+    try:
+        while other.state == "computing":
+            try:
+                other.wait(0.1)
+            except TimeoutError:
+                signals.report(0.5 * other.progress[0], "the other prompt's graph")
+    except BaseException:  # nobody waits for it any more
+        other.cancel()
+        raise
     here = graph.table.position[out]
     into = matching(other, request["label"], here.tolist(), len(graph.table.tokens))
     signals.report(0.5, "swapping")
@@ -72,9 +79,14 @@ def swap(graph: Graph, request: Request, signals: Signals) -> Answer:
 
 
 def _summary(nodes: Nodes) -> list[str]:
-    """Nodes by name and token, with how many there are of each."""
-    names = Counter(f"{n.label or n.place} at “{n.token.strip()}”" for n in nodes)
-    return [f"{name} ({count} nodes)" if count > 1 else name for name, count in names.items()]
+    """How many nodes of each token, and what the strongest are called."""
+    lines = []
+    for token, count in Counter(node.token.strip() for node in nodes).items():
+        names = list(dict.fromkeys(n.label or n.place for n in nodes if n.token.strip() == token))
+        more = ", …" if len(names) > SOME else ""
+        unit = nodes[0].kind + "s" * (count > 1)
+        lines.append(f"{count} {unit} at “{token}” ({', '.join(names[:SOME])}{more})")
+    return lines
 
 
 def matching(other: Graph, label: str, here: Sequence[int], length: int) -> Nodes:
