@@ -259,6 +259,18 @@ class TestClicks:
         send(done.view, type="set", values={"selected": ["attention.L2.p6"]})
         assert done.view.result == first
 
+    def test_what_is_kept_has_an_end(self, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A result holds logits: of a large vocabulary a few hundred would fill a memory."""
+        monkeypatch.setattr("interp_widgets.views.ablation_result.KEPT", 0)
+        ablation = ablate(model, CLEAN, None, CORRUPTED, METRIC).wait(60)
+        ids = [f"{panel}.L{layer}.p6" for panel in PANELS[:3] for layer in range(3)]
+        pairs = [(a, b) for a in ids[:3] for b in ids]
+        for pair in pairs:
+            if len(set(pair)) == 2:
+                ablation.measure(*pair)
+        assert len(ablation._results) == 20
+        assert ("noising", pairs[-1]) in ablation._results
+
     def test_the_other_direction_has_heatmaps_of_its_own(self, model: Model) -> None:
         ablation = ablate(model, CLEAN, None, CORRUPTED, METRIC).wait(60)
         before = ablation.heatmap("residual")

@@ -62,8 +62,12 @@ class Effect:
         return float(np.sum(self.singles))
 
 
-def measure(model: Model, comparison: Comparison, items: Sequence[Item]) -> Effect:
+def measure(
+    model: Model, comparison: Comparison, items: Sequence[Item], *, cancelled: Check = None
+) -> Effect:
     """Each item's effect and that of all together, without controls.
+
+    cancelled: called between batches; raises to stop.
 
     Raises CircuitError for a part that is not there, InterventionError for an intervention that
     touches nothing.
@@ -72,10 +76,13 @@ def measure(model: Model, comparison: Comparison, items: Sequence[Item]) -> Effe
     if len(items) > 1:
         rows.append(items)
     if all(isinstance(item, Part) for item in items):
-        logits = logits_of(model, comparison, rows)  # type: ignore[arg-type]
+        logits = logits_of(model, comparison, rows, cancelled=cancelled)  # type: ignore[arg-type]
     else:
         outcomes = model.intervene_each(
-            comparison.ids, [changes(row, comparison) for row in rows], logits_at=[-1]
+            comparison.ids,
+            [changes(row, comparison) for row in rows],
+            logits_at=[-1],
+            cancelled=cancelled,
         )
         logits = torch.stack([outcome.logits[-1] for outcome in outcomes]).to(comparison.logits)
     effects = (comparison.measure(logits) - comparison.base).tolist()

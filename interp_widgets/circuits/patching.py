@@ -81,14 +81,24 @@ class Controls:
         return Controls(len(effects), float(effects.mean()), float(low), float(high))
 
 
-def logits_of(model: Model, comparison: Comparison, rows: Sequence[Sequence[Part]]) -> Tensor:
+def logits_of(
+    model: Model,
+    comparison: Comparison,
+    rows: Sequence[Sequence[Part]],
+    *,
+    cancelled: Callable[[], None] | None = None,
+) -> Tensor:
     """Logits at the last position, [row, vocab], with the parts of each row patched at once.
+
+    cancelled: called between batches; raises to stop.
 
     Raises CircuitError for a part that this model and prompt do not have.
     """
     found = []
     size = batch_rows(model, comparison.shape)
     for start in range(0, len(rows), size):
+        if cancelled is not None:
+            cancelled()
         batch = rows[start : start + size]
         spots = [_spots(parts, comparison.shape) for parts in batch]
         found.append(_run(model, comparison, len(batch), _patches(spots, comparison)))

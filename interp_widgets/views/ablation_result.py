@@ -17,6 +17,7 @@ from .ablation_items import Items
 
 Key = tuple[Direction, tuple[str, ...]]
 TOP, ROWS = 4, 6  # next tokens of each run, and rows of the table
+KEPT = 4e7  # bytes of logits that are kept in Python; a page keeps what it shows
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,19 @@ def complete(
         news: called after every step.
     """
     chosen = [items.item(each) for each in result.key[1]]
+    most = max(20, int(KEPT / (4 * int(model.config.vocab_size))))
 
     def keep(found: Result) -> Result:
-        kept[result.key] = found
+        kept.pop(found.key, None)  # the last is the newest
+        kept[found.key] = found
+        for old in list(kept)[: max(0, len(kept) - most)]:
+            kept.pop(old, None)
         news()
         check()
         return found
 
     if result.effect is None:
-        result = keep(replace(result, effect=measure(model, comparison, chosen)))
+        result = keep(replace(result, effect=measure(model, comparison, chosen, cancelled=check)))
     assert result.effect is not None
     if result.effect.controls is None:
         effect = with_controls(model, comparison, chosen, result.effect, cancelled=check)
