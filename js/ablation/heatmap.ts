@@ -10,13 +10,14 @@ import { effect, partName, short, withUnit } from "./words";
 
 const AT_ONCE = 1200; // marks made in one go, a few milliseconds
 const GUTTER = 66;
-const WIDTH = [15, 76] as const;
+const WIDTH = [8, 76] as const;
 const HEIGHT = [9, 56] as const;
 const LABELLED = 13; // lower rows are labelled five by five
 const NUMBERS = [34, 17] as const; // marks at least as large carry their number
 const LINE = 18;
 const LETTER = 6.2; // its width, about
 const TURNED = [24, 58] as const; // height of a line of turned tokens
+const LEGIBLE = 13; // columns as wide as that have a turned token each
 
 export type Pick = (part: Part, add: boolean) => void;
 
@@ -167,6 +168,7 @@ export class Heatmap {
     this.grid.style.setProperty("--iw-line", `${line}px`);
     this.grid.classList.toggle("iw-a-turned", turned);
     this.grid.classList.toggle("iw-a-low", height < LABELLED);
+    for (const axis of this.grid.querySelectorAll(".iw-a-axis")) quieten(axis, width);
     const numbers = width >= NUMBERS[0] && height >= NUMBERS[1];
     if (numbers !== this.numbers) {
       this.numbers = numbers;
@@ -321,6 +323,17 @@ const NONE = new Float32Array();
 
 function clamp(value: number, [low, high]: readonly [number, number]): number {
   return Math.max(low, Math.min(high, value));
+}
+
+/** In narrow columns only every second, third … token is written; those that differ always are. */
+function quieten(axis: Element, width: number): void {
+  const ticks = [...axis.querySelectorAll(".iw-a-tick")];
+  const step = Math.ceil(LEGIBLE / width);
+  const kept = ticks.map((tick) => tick.classList.contains("iw-a-differs"));
+  ticks.forEach((tick, at) => {
+    const near = kept.slice(Math.max(0, at - step + 1), at + step).some(Boolean);
+    tick.classList.toggle("iw-a-quiet", !kept[at] && (at % step > 0 || (step > 1 && near)));
+  });
 }
 
 /** Where a key leads from a mark; null where it leads nowhere. Layer 0 is at the bottom. */

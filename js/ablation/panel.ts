@@ -242,9 +242,10 @@ export class Panel {
     );
   }
 
-  private consequences({ result, offline }: Shown): (HTMLElement | null)[] {
+  private consequences(shown: Shown): (HTMLElement | null)[] {
+    const { result, offline } = shown;
     const done = result?.effect;
-    if (!done || !result) return [];
+    if (!done || !result) return [rest(shown)];
     const pending = offline ? null : h("div", { class: "iw-a-soft" }, "writing …");
     return [
       h("h4", {}, "next token"),
@@ -253,4 +254,15 @@ export class Panel {
       result.text ? texts(result.text, result.message) : pending,
     ];
   }
+}
+
+/** What is said where the heatmap knows the effect and nothing else is measured. */
+function rest({ result, offline, known, selected }: Shown): HTMLElement | null {
+  if (selected.length === 1 && !Number.isFinite(known[0])) return null; // said in its place
+  const text = offline
+    ? "Controls, next tokens and text were not measured."
+    : result?.stage === "failed"
+      ? result.message
+      : "measuring controls, next tokens and text …";
+  return h("div", { class: "iw-a-soft iw-a-control" }, text);
 }

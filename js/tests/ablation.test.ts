@@ -203,6 +203,7 @@ describe("the view", () => {
     expect(cell("L1 stream at “Dallas”").classList.contains("iw-a-own")).toBe(true);
     expect(view.root.querySelector(".iw-a-figure")?.textContent).toBe("−5.0 logits10.0 → 5.00");
     expect(view.root.dataset.iwResult).toBe("asked");
+    expect(text()).toContain("measuring controls, next tokens and text …");
     view.setResult(resultOf(["residual.L1.p1"], { stage: "computing", text: null }));
     expect(text()).toContain("20 random changes as large: −0.50 (95%: −1.0 to +0.50)");
     expect(text()).toContain("writing …");
@@ -340,6 +341,9 @@ describe("the view", () => {
     vi.advanceTimersByTime(2000);
     expect(cells().length).toBe(2000);
     expect(cell("L9 stream at “t199”").className).toContain("iw-a-pos");
+    // Columns are narrow by now, and not every token is written.
+    const written = view.root.querySelectorAll(".iw-a-tick:not(.iw-a-quiet)").length;
+    expect(written).toBe(100);
   });
 
   it("keeps bare keys from JupyterLab, and leaves it those with Ctrl", () => {
