@@ -17,6 +17,7 @@ import traitlets as t
 from ..circuits import CircuitError
 from ..circuits.comparison import DIRECTIONS
 from ..circuits.parts import PANELS
+from ..files import write_whole
 from . import built
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class AblationView(anywidget.AnyWidget):
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
         target = pathlib.Path(path)
-        target.write_text(self.to_html(), "utf-8")
+        write_whole(target, self.to_html())
         return target
 
     def picture(self) -> str:

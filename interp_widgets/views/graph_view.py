@@ -18,6 +18,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
+from ..files import write_whole
 from . import built, wire
 from .graph_asks import Asks
 
@@ -230,7 +231,7 @@ class GraphView(Asks, anywidget.AnyWidget):
     def save_html(self, path: str | pathlib.Path, title: str = "") -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
         target = pathlib.Path(path)
-        target.write_text(self.to_html(title), "utf-8")
+        write_whole(target, self.to_html(title))
         return target
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..files import write_whole
 from ..jobs import Job
 from ..models import Model
 from ..models.generation import chat_prompt
@@ -411,7 +412,7 @@ class Steering:
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
         target = pathlib.Path(path)
-        target.write_text(self.to_html(), "utf-8")
+        write_whole(target, self.to_html())
         return target
 
     def _ipython_display_(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets as t
 
+from ..files import write_whole
 from . import built
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class TrainingView(anywidget.AnyWidget):
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
         target = pathlib.Path(path)
-        target.write_text(self.to_html(), "utf-8")
+        write_whole(target, self.to_html())
         return target
 
     def _picture(self) -> str:
