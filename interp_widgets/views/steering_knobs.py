@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..attribution.group import Interventions, Nodes
 from ..attribution.node import Node
+from ..dictionaries import load
 from ..models import Model, Place
 from ..models.interventions import (
     Add,
@@ -321,15 +322,13 @@ _OWN: dict[str, Any] = {}
 
 
 def _own_dictionary(model: Model) -> Any:
-    from ..dictionaries.report import load_dictionary
-
     if model.dictionary is None:
         raise SteeringError(
             f"{model.name} brings no dictionary: say with dictionary= whose features these are."
         )
     key = str(model.dictionary)
     if key not in _OWN:
-        _OWN[key] = load_dictionary(model.dictionary)
+        _OWN[key] = load(model.dictionary)
     return _OWN[key]
 
 

@@ -11,14 +11,13 @@ if TYPE_CHECKING:
 
 LOAD = """
 import interp_widgets as iw
-from interp_widgets.views.steering_live import steer
 model = iw.load()
 prompt = "the capital of the state containing dallas is"
 graph = iw.attribute(model, prompt)
 """
 SHOW = """
 texas = graph.features("texas")
-steering = steer(model, prompt, {"texas": texas, "one of them": texas[0]}, length=LENGTH)
+steering = iw.steer(model, prompt, {"texas": texas, "one of them": texas[0]}, length=LENGTH)
 steering
 """
 

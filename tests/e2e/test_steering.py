@@ -234,7 +234,9 @@ def test_after_a_kernel_restart_and_without_a_kernel(
     page.goto(lab.page_of(notebook, workspace="kept-steering"))
     kept = page.locator(".iw-s-kept")
     kept.wait_for()
-    assert steered in kept.inner_text()
+    page.wait_for_function(
+        "(text) => document.querySelector('.iw-s-kept')?.innerText.includes(text)", arg=steered
+    )
     kept.screenshot(path=SCREENSHOTS / "steering-kept.png")
     # JupyterLab reports that the widget itself has no model any more; so it is.
     page.get_by_text("Error displaying widget").wait_for()
