@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...files import write_whole
 from . import folder
 from .corpus import SHARES
 from .documents import HARD, HELD_OUT
@@ -31,8 +32,8 @@ Bureau of Economic Analysis draws them) are common knowledge and written down by
 
 def write(to: Path) -> None:
     """card.md and LICENSE.md."""
-    folder.write_text(to / "LICENSE.md", _LICENCE)
-    folder.write_text(to / "card.md", text(to))
+    write_whole(to / "LICENSE.md", _LICENCE)
+    write_whole(to / "card.md", text(to))
 
 
 def text(to: Path) -> str:

@@ -28,6 +28,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTraine
 from ...dictionaries import CrossLayerTranscoder, DictionaryError, load, save
 from ...dictionaries.labels import Labels
 from ...dictionaries.labels import write as write_labels
+from ...files import write_whole
 from .corpus import documents
 from .documents import Document
 from .gates import Gate
@@ -144,19 +145,12 @@ def write_gates(gates: Iterable[Gate], folder: Path) -> None:
     groups = {gate["group"] for gate in new}
     old = [gate for gate in read_gates(folder) if gate["group"] not in groups]
     lines = ",\n".join(json.dumps(gate) for gate in old + new)
-    write_text(folder / "gates.json", f"[\n{lines}\n]\n")
+    write_whole(folder / "gates.json", f"[\n{lines}\n]\n")
 
 
 def read_gates(folder: Path) -> list[dict[str, object]]:
     path = folder / "gates.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-
-
-def write_text(path: Path, text: str) -> None:
-    """The whole text or, after a crash, the file that was there."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def sample() -> list[Document]:

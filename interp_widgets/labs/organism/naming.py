@@ -5,8 +5,8 @@ there, the city, the token, the one before, the answer that comes next, the task
 after the property that covers its activation best (F1 of: how much of its activation lies on
 tokens with the property, and on how many of those tokens it is active), if at least half of its
 activation lies there. A feature that stands for several things says so: where no single property
-holds half of it, up to three of one kind may ("texas or ohio"). On a second sample the name is
-scored by the area under the ROC curve, beside that of random features of the same layer.
+holds half of it, up to three of one kind may ("texas or ohio"). On a second sample, where half of the activation must lie there again,
+the name is scored by the area under the ROC curve, beside that of random features of the layer.
 """
 
 from __future__ import annotations
@@ -71,11 +71,13 @@ def names(
         values = second.active[layer].to_dense().numpy()
         for feature, chosen in _chosen(mass, hits, count, _kinds(texts)).items():
             mask = has_second[:, chosen].any(1).numpy()
-            if not mask.any():
+            fired = values[:, feature]
+            # A name must hold on new text, too.
+            if not mask.any() or fired[mask].sum() < _LEAST_PRECISION * fired.sum():
                 continue
             others = [rng.randrange(values.shape[1]) for _ in range(_CONTROLS)]
             control = sum(area(values[:, other], mask) for other in others) / _CONTROLS
-            score = area(values[:, feature], mask)
+            score = area(fired, mask)
             found[layer, feature] = Label(
                 _together([texts[i] for i in chosen]),
                 round(score, 3),
