@@ -146,6 +146,24 @@ class TestAnswers:
             for change in line["changes"]:
                 assert change["low"] < change["value"] < change["high"]
 
+    def test_a_check_shows_each_number_as_soon_as_it_is_known(self) -> None:
+        view, answers = answering(graph())
+        known: list[list[int]] = []
+
+        def look(change: Any) -> None:
+            if change["new"]["result"]:
+                lines = change["new"]["result"]["targets"][0]["lines"]
+                shown = [[c["value"] is not None for c in line["changes"]] for line in lines]
+                known.append([sum(way) for way in shown])
+
+        view.observe(look, "check")
+        answers.ask("check", {"ids": strongest(graph(), 1), "factor": 2})
+        answers.wait("check")
+        # Predicted, measured, random; of direct, then of total.
+        assert known[-1] == [2, 2, 2]
+        assert known == sorted(known)
+        assert known[0] in ([1, 1, 0], [2, 2, 0])
+
     def test_many_nodes_come_in_parts_and_end_as_faithfulness(self) -> None:
         of = graph()
         view, answers = answering(of)

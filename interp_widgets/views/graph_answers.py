@@ -58,16 +58,19 @@ def unable(graph: Graph) -> str:
 def check(graph: Graph, request: Request, signals: Signals) -> Answer:
     """Predicted and measured effects of a group on its targets, and of random groups."""
     ids, factor = request["ids"], request["factor"]
-    signals.report(0.0, "predicting")
     graph.wait()
-    predicted = {how: graph.predict(ids, how, factor=factor) for how in WAYS}
-    signals.report(0.1, "running the model")
-    measured = {how: graph.measure(ids, how, factor=factor) for how in WAYS}
-    signals.offer(_checked(graph, predicted, measured, {}))
+    predicted: dict[How, Effects] = {}
+    measured: dict[How, Effects] = {}
+    for step, how in enumerate(WAYS):
+        signals.report(0.15 * step, f"predicting, {WAYS[how]['name']}")
+        predicted[how] = graph.predict(ids, how, factor=factor)
+        signals.report(0.15 * step + 0.1, f"running the model, {WAYS[how]['name']}")
+        measured[how] = graph.measure(ids, how, factor=factor)
+        signals.offer(_checked(graph, predicted, measured, {}))
     targets = predicted["direct"].targets
     random: dict[How, NDArray[np.floating]] = {}
     for step, how in enumerate(WAYS):
-        start, end = 0.25 + 0.37 * step, 0.62 + 0.38 * step
+        start, end = 0.3 + 0.35 * step, 0.65 + 0.35 * step
         try:
             random[how] = random_effects(
                 graph,
@@ -92,8 +95,8 @@ def _checked(
     measured: Mapping[How, Effects],
     random: Mapping[How, NDArray[np.floating]],
 ) -> Answer:
-    one = predicted["direct"]
-    probability = measured["total"].probability
+    probability = measured["total"].probability if "total" in measured else {}
+    between = predicted["total"].parts if "total" in predicted else {}
     changes = {
         k: {how: e.change for how, e in v.items()}
         for k, v in (("predicted", predicted), ("measured", measured))
@@ -103,14 +106,17 @@ def _checked(
         ("measured", "model says", "What follows when the model is run so"),
     )
     targets = []
-    for k, id in enumerate(one.targets):
+    for k, id in enumerate(predicted["direct"].targets):
         node = graph.node(id)
         found = [
             {
                 "kind": kind,
                 "name": name,
                 "title": title,
-                "changes": [{"value": number(changes[kind][how][k])} for how in WAYS],
+                "changes": [
+                    {"value": number(changes[kind][how][k])} if how in changes[kind] else NONE
+                    for how in WAYS
+                ],
             }
             for kind, name, title in lines
         ]
@@ -129,7 +135,7 @@ def _checked(
                 "name": node.label,
                 "unit": "logit" if node.kind == "output" else _value_name(graph),
                 "probability": probability.get(id),
-                "between": {part: number(v[k]) for part, v in predicted["total"].parts.items()},
+                "between": {part: number(v[k]) for part, v in between.items()},
                 "lines": found,
             }
         )

@@ -385,6 +385,43 @@ describe("suggested groups", () => {
   });
 });
 
+describe("what models and files say", () => {
+  const hostile = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>`;
+
+  it("stays text in every answer", () => {
+    const done = { state: "done", progress: 1, message: "" } as const;
+    const failed = { state: "failed", progress: 0, message: hostile } as const;
+    const [target] = CHECKED.targets;
+    store.set({ selected: ["n1"] });
+    press("check against the model");
+    const named = { ...target, id: hostile, name: hostile, unit: hostile };
+    const result = { ...CHECKED, targets: [named], notes: [hostile] };
+    receive({ check: { ...done, asked: { ids: ["n1"], factor: 0 }, result } });
+    expectText();
+    press("swap");
+    const asked = { ids: ["n1"], prompt: hostile, label: hostile, strength: 1 };
+    const answer = { token: hostile, before: 1, after: 0, random: null };
+    const swapped = { answers: [answer], brought: [hostile], controls: hostile, notes: [hostile] };
+    receive({ swap: { ...done, asked, result: swapped } });
+    expectText();
+    receive({ swap: { ...failed, asked, result: null } });
+    expectText();
+    store.set({ selected: [], wide: "groups" });
+    const proposal = { key: "k", name: hostile, ids: ["n1"], reason: hostile, score: 1 };
+    const proposals = [{ ...proposal, control: [0, 0, 0], draws: 1 }];
+    receive({ proposals: { ...done, asked: {}, result: { proposals, notes: [hostile] } } });
+    expectText();
+    receive({ unable: hostile });
+    store.set({ wide: "many" });
+    expectText();
+  });
+
+  function expectText(): void {
+    expect(panel.el.textContent).toContain("<img src=x");
+    expect(panel.el.querySelectorAll("img, script").length).toBe(0);
+  }
+});
+
 describe("answers from the host", () => {
   it("are none where nothing was asked yet, or the trait is missing", () => {
     expect(answers(() => undefined)).toEqual(NO_ANSWERS);

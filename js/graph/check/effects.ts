@@ -152,7 +152,7 @@ function bar({ kind }: Line, { value, low, high }: Change, { from, to }: Range):
 
 function figures({ value, low, high }: Change): HTMLElement {
   const range = low != null && high != null;
-  const text = value === null ? "none" : range ? halfRange(value, low, high) : signedNumber(value);
+  const text = value === null ? "…" : range ? halfRange(value, low, high) : signedNumber(value);
   const title = range
     ? `from ${number(low)} to ${number(high)}, on average ${number(value ?? 0)}`
     : "";
