@@ -16,6 +16,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 
+VIEWS = ("graph", "training", "steering", "ablation")
+
 # What `import interp_widgets` must leave alone, so that it takes a blink and not seconds.
 HEAVY = {"torch", "transformers", "nnsight", "plotly", "anywidget"}
 
@@ -83,7 +85,8 @@ def fresh_python(
 def test_the_wheel_carries_the_built_views(wheel: pathlib.Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
-    for name in ("graph.js", "graph.css", "graph-standalone.js", "training.js", "training.css"):
+    bundles = [f"{view}.{kind}" for view in VIEWS for kind in ("js", "css")]
+    for name in (*bundles, "graph-standalone.js"):
         assert sizes.get(f"interp_widgets/static/{name}", 0) > 100, name
     assert "interp_widgets/py.typed" in sizes
     assert not [name for name in sizes if "node_modules" in name or name.startswith("tests/")]
