@@ -126,7 +126,7 @@ class Steering:
         self.page = Page(self)
         self.sizing: Job[None] = Job(self._measure, self.page.live)
         self._start()
-        self.sizing.start()  # after the text, which is what somebody waits for
+        self.sizing.start()
 
     @property
     def view(self) -> SteeringView:
