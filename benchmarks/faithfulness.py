@@ -15,8 +15,8 @@ half are drawn at random. Each is ablated by itself, and the change of a logit d
 
 The number per prompt is Spearman's rho over its nodes; the table gives the mean over prompts and a 95%
 bootstrap interval that resamples prompts. *Sign right* counts nodes with at least a hundredth of the
-largest effect. The control is the same for random graphs of equal size (for
-features random decoders, for neurons other neurons of the same layer and position).
+largest effect. The control is the same for random graphs of equal size, whose nodes write as much into
+random directions. Nodes whose held run overflows are left out, and counted under the table.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ SMOLLM2_NODES = 300  # neurons of a graph
 
 #   prompt, answer, foil
 SMOLLM2 = [
+    ("She opened the umbrella because of the", " rain", " sun"),
+    ("He was so hungry that he ate the whole", " meal", " book"),
+    ("At night the sky is full of", " stars", " fish"),
+    ("The sun rises in the east and sets in the", " west", " east"),
+    ("A person who flies an airplane is called a", " pilot", " teacher"),
     ("When Anna and Peter went to the beach, Peter handed a towel to", " Anna", " Peter"),
     ("When Lisa and Mark got to the office, Mark showed the letter to", " Lisa", " Mark"),
     ("After David and Emma left the school, Emma gave a book to", " David", " Emma"),
@@ -67,11 +72,6 @@ SMOLLM2 = [
     ("The opposite of black is white. The opposite of up is", " down", " up"),
     ("The opposite of fast is slow. The opposite of rich is", " poor", " rich"),
     ("The opposite of old is young. The opposite of full is", " empty", " full"),
-    ("She opened the umbrella because it was", " raining", " sunny"),
-    ("He was so hungry that he ate the whole", " meal", " book"),
-    ("At night the sky is full of", " stars", " fish"),
-    ("The sun rises in the east and sets in the", " west", " east"),
-    ("A person who flies an airplane is called a", " pilot", " teacher"),
 ]
 
 
@@ -111,10 +111,13 @@ def report(name: str, graphs: Iterator[Graph], nodes: int, draws: int) -> None:
     print("|---|---|---|---|---|---|")
     for graph in graphs:
         graph.wait()
+        graph.cancel()  # the scores of a control graph, which nobody reads here
         one = graph.faithfulness(n=nodes, draws=draws)
         found.append(one)
         print(_line(graph, one), flush=True)
     print("", *_summary(found), sep="\n")
+    lost = sum(int((~np.isfinite(one.measured["direct"])).sum()) for one in found)
+    print(f"\n{lost} of {sum(one.n for one in found)} held runs overflowed")
     each = (time.process_time() - started) / len(found)
     print(f"\n{each:.1f} s of CPU time per prompt")
 
@@ -157,6 +160,8 @@ def _summary(found: list[Faithfulness]) -> list[str]:
 
 def _signs_right(predicted: np.ndarray, measured: np.ndarray) -> float:
     """Among the nodes whose effect is at least a hundredth of the largest one."""
+    finite = np.isfinite(measured)
+    predicted, measured = predicted[finite], measured[finite]
     seen = np.abs(measured) >= 0.01 * np.abs(measured).max()
     return float((np.sign(predicted[seen]) == np.sign(measured[seen])).mean())
 

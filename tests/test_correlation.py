@@ -84,3 +84,10 @@ def test_a_mean_over_prompts_counts_prompts() -> None:
     assert (found.rho, found.n) == (pytest.approx(0.7), 3)
     assert 0.5 <= found.low <= found.high <= 0.9
     assert math.isnan(mean_over([0.5, 0.5]).low)
+
+
+def test_runs_that_ran_away_are_left_out_and_not_counted() -> None:
+    x = np.arange(12.0)
+    y = np.where(x == 5, np.inf, np.where(x == 7, np.nan, -x))
+    found = correlate(x, y)
+    assert (found.rho, found.n) == (pytest.approx(-1), 10)

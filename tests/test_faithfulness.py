@@ -13,7 +13,7 @@ from tiny_models import PROMPT, dictionary, model
 import interp_widgets as iw
 from interp_widgets.attribution import Graph, attribute
 from interp_widgets.attribution.correlation import spearman
-from interp_widgets.attribution.faithfulness import Faithfulness
+from interp_widgets.attribution.faithfulness import Faithfulness, random_graph
 from interp_widgets.attribution.trace import trace
 from interp_widgets.jobs import Cancelled, Job
 
@@ -56,7 +56,7 @@ def test_one_step_is_predicted_without_error(kind: str) -> None:
     assert spearman(found.predicted["edges"][strong], found.measured["edges"][strong]) > 0.99
 
 
-@every_kind
+@pytest.mark.parametrize("kind", ["transcoder", "clt"])
 def test_the_control_is_what_random_graphs_say(kind: str) -> None:
     """The same graphs that stand beside the scores, node by node: `trace(like=)`."""
     graph, found = graph_of(kind), found_for(kind)
@@ -65,8 +65,24 @@ def test_the_control_is_what_random_graphs_say(kind: str) -> None:
     for draw in range(3):
         drawn = trace(LLAMA, PROMPT, d, TARGETS, like=graph.table, seed=5 + draw)
         rows = Graph(drawn).adjacency()[-3:-1]
-        expected = -(rows[0] - rows[1])[place]  # node i of the control stands where node i does
+        expected = -(rows[0] - rows[1])[place]
         np.testing.assert_allclose(found.control["edges"][draw], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_the_control_for_neurons_writes_as_much_elsewhere() -> None:
+    replica = graph_of("neurons").replica
+    drawn = random_graph(replica, 3)
+    for name in ("layer", "position", "feature", "activation"):
+        assert torch.equal(getattr(drawn.units, name), getattr(replica.units, name))
+    for layer in range(3):
+        before, after = replica.units.writes(layer), drawn.units.writes(layer)
+        torch.testing.assert_close(before.vectors.norm(dim=1), after.vectors.norm(dim=1))
+        assert not torch.allclose(before.vectors, after.vectors)
+
+
+@every_kind
+def test_the_control_knows_nothing(kind: str) -> None:
+    found = found_for(kind)
     assert found.control["total"].shape == (3, 12)
     for one in found.controls.values():
         assert one.n == 12
@@ -106,7 +122,7 @@ def test_a_repr_says_on_how_much_it_rests() -> None:
     assert "random decoders: " in text
     assert "(3 draws)" in text
     assert "direct prediction, everything free" in text
-    assert "random neurons: " in repr(found_for("neurons"))
+    assert "random decoders: " in repr(found_for("neurons"))
 
 
 def test_it_runs_in_the_background_and_says_how_far_it_is() -> None:

@@ -38,8 +38,10 @@ class Correlation:
 
 
 def spearman(a: Floats, b: Floats) -> float:
-    """Spearman's rho of [pair] and [pair]; NaN if either is constant or there are none."""
-    x, y = (ranks(np.asarray(values)) for values in (a, b))
+    """Spearman's rho of the finite pairs of [pair] and [pair]; NaN if one side is constant."""
+    a, b = np.asarray(a), np.asarray(b)
+    finite = np.isfinite(a) & np.isfinite(b)
+    x, y = ranks(a[finite]), ranks(b[finite])
     if len(x) < 2:
         return float("nan")
     x, y = x - x.mean(), y - y.mean()
@@ -65,10 +67,12 @@ def correlate(
     Args:
         predicted: [pair], or several draws of it (a control drawn anew each time). Then rho is the
             mean over the draws, and each resample takes one of them.
-        measured: [pair].
+        measured: [pair]; pairs that are not finite are left out, and not counted.
     """
     draws = np.atleast_2d(np.asarray(predicted, dtype=np.float64))
     measured = np.asarray(measured, dtype=np.float64)
+    finite = np.isfinite(measured)
+    draws, measured = draws[:, finite], measured[finite]
     n = len(measured)
     nan = float("nan")
     if n < 3 or not len(draws):

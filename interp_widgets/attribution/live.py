@@ -221,8 +221,7 @@ def decoders(replica: Replica, layer: int, numbers: Tensor) -> Iterator[tuple[Pl
     """What units of a block write at activation 1: [k, d_model] for each block they write to."""
     units, site = replica.units, _written_at(replica)
     if isinstance(units, NeuronUnits):
-        down = replica.frozen.mlp(layer)[0].down.detach()
-        yield Place(layer, site), down[:, numbers.to(down.device)].T
+        yield Place(layer, site), units.decoder(layer, numbers)
         return
     for target in units.dictionary.writes_to(layer):
         yield Place(target, site), units.decoder(layer, numbers, target)

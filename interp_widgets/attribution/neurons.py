@@ -23,7 +23,7 @@ from ..models import FrozenModel, ModelError, Neurons
 from .sweep import Targets
 from .table import FEATURE, GraphTable
 from .targets import OutputTargets
-from .units import Writes, readers, starts, units_allowed
+from .units import Writes, readers, starts, turned, units_allowed
 
 _READS, _WRITES = "mlp.hook_in", "mlp.hook_out"
 
@@ -36,19 +36,26 @@ class NeuronUnits:
         chosen: [unit], numbers of neurons counted block by block and position by position, sorted.
         effects: per block [position, d_mlp], live gradient times value on the weighted
             targets; None where it was not computed.
+        random_decoders: a control: a seed lets every neuron write into a random direction, as much
+            as it does.
     """
 
     name = "neuron"
     error_name = "other neurons"
 
     def __init__(
-        self, frozen: FrozenModel, chosen: Tensor, effects: list[Tensor] | None = None
+        self,
+        frozen: FrozenModel,
+        chosen: Tensor,
+        effects: list[Tensor] | None = None,
+        random_decoders: int | None = None,
     ) -> None:
-        self.frozen = frozen
+        self.frozen, self._random = frozen, random_decoders
         self.neurons = recorded_neurons(frozen)
         self.scan = f"{frozen.model.name} neurons"
         self.keep = units_allowed(frozen)
         n, d_mlp = self.neurons[0].value.shape
+        self.d_mlp = d_mlp
         self.layer = chosen // (n * d_mlp)
         self.position = chosen % (n * d_mlp) // d_mlp
         self.feature = chosen % d_mlp
@@ -121,12 +128,20 @@ class NeuronUnits:
         return out
 
     def _gather(self, layer: int) -> Writes:
-        weights, _ = self.frozen.mlp(layer)
         unit = (self.layer == layer).nonzero()[:, 0]
-        columns = weights.down.detach()[:, self.feature[unit].to(weights.down.device)].T
+        columns = self.decoder(layer, self.feature[unit])
         vectors = columns.to(self.activation) * self.activation[unit, None]
         vectors = self.frozen.write(layer, self.position[unit], vectors, _WRITES)
         return Writes(vectors, unit, starts(self.position[unit], self.frozen.n_positions))
+
+    def decoder(self, layer: int, neurons: Tensor) -> Tensor:
+        """What chosen neurons [k] at value 1 add to the MLP's output, [k, d_model]."""
+        down = self.frozen.mlp(layer)[0].down.detach()
+        columns = down[:, neurons.to(down.device)].T
+        if self._random is None:
+            return columns
+        seed = self._random * self.frozen.n_layers + layer
+        return turned(columns, neurons, self.feature[self.layer == layer], seed)
 
     def _remainder(self, layer: int) -> Tensor:
         writes = self._writes[layer]

@@ -164,7 +164,7 @@ class Features:
             return rows
         n = self.frozen.n_layers
         seed = (self._random * n + layer) * n + target_layer
-        return _turned(rows, features, self.feature[self.layer == layer], seed)
+        return turned(rows, features, self.feature[self.layer == layer], seed)
 
     def _unskipped(self, layer: int) -> Tensor:
         out = self.frozen.mlp_output(layer, self.dictionary.output_hook).to(self.layer.device)
@@ -198,7 +198,7 @@ class Features:
         return rest * self._keep[:, None]
 
 
-def _turned(rows: Tensor, feature: Tensor, active: Tensor, seed: int) -> Tensor:
+def turned(rows: Tensor, feature: Tensor, active: Tensor, seed: int) -> Tensor:
     """Rows of the same lengths in random directions, one for each active feature: [k, d_model]."""
     distinct = torch.unique(active.cpu())
     draw = torch.Generator().manual_seed(seed)
