@@ -6,7 +6,7 @@ import pytest
 
 from interp_widgets.dictionaries import DictionaryError
 from interp_widgets.dictionaries.formats.hooks import module_in_and_out, name_of, place
-from interp_widgets.models.places import SITES, Place
+from interp_widgets.models.places import SITES, Place, Site
 
 MEANT = {
     "blocks.8.hook_resid_pre": "L8 resid_pre",
@@ -19,6 +19,7 @@ MEANT = {
     "blocks.3.hook_mlp_in": "L3 resid_mid",
     "blocks.3.ln2.hook_normalized": "L3 mlp_normalized",
     "blocks.3.mlp.hook_in": "L3 mlp_in",
+    "blocks.3.mlp.hook_post": "L3 neurons",
     "blocks.3.mlp.hook_out": "L3 mlp_raw",
     "layers.3.mlp": "L3 mlp_raw",
     "layers.23": "L23 resid_post",
@@ -57,7 +58,24 @@ def test_a_transcoder_reads_what_goes_into_its_module() -> None:
     assert module_in_and_out("layers.3", "") == (Place(3, "resid_pre"), Place(3, "resid_post"))
 
 
-@pytest.mark.parametrize("site", SITES)
-def test_every_place_has_a_name_that_means_it(site: str) -> None:
-    where = Place(5, site)  # type: ignore[arg-type]
+NAMELESS = (
+    "attn_normalized",
+    "attn_q",
+    "attn_k",
+    "attn_v",
+    "pattern",
+    "attn_raw",
+    "final_normalized",
+)
+
+
+@pytest.mark.parametrize("site", [site for site in SITES if site not in NAMELESS])
+def test_every_place_of_a_dictionary_has_a_name_that_means_it(site: Site) -> None:
+    where = Place(5, site)
     assert place(name_of(where), "here") == where
+
+
+@pytest.mark.parametrize("site", NAMELESS)
+def test_a_place_without_a_name_is_said_to_have_none(site: Site) -> None:
+    with pytest.raises(DictionaryError, match=f"^L5 {site} has no name .* our own layout"):
+        name_of(Place(5, site))

@@ -22,7 +22,7 @@ from interp_widgets.dictionaries.dictionary import ActiveFeatures, check_fits
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.transcoder import Transcoders
 from interp_widgets.models import Edit, Model, Place
-from interp_widgets.models.anatomy import heads_of
+from interp_widgets.models.plan_checks import width_of
 
 AnyDictionary = SparseCoder | Transcoders | CrossLayerTranscoder
 
@@ -148,10 +148,9 @@ def check_model(dictionary: AnyDictionary, model: Model) -> None:
                 f"{which} {verb} {place}, but {model.name} has {model.n_layers} layers "
                 f"(0 to {model.n_layers - 1})."
             )
-        width = model.d_model
-        if place.site == "attn_z":
-            heads, _, d_head = heads_of(model.hf)
-            width = heads * d_head
+        if place.site == "pattern":
+            raise DictionaryError(f"{which} {verb} {place}, where no vectors stand.")
+        width = width_of(model, place)
         if dictionary.d_model != width:
             raise DictionaryError(
                 f"{which} has width {dictionary.d_model}, but at {place} {model.name} has "

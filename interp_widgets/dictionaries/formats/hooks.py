@@ -27,6 +27,7 @@ _TRANSFORMER_LENS: dict[str, Site] = {
     "hook_mlp_in": "resid_mid",
     "ln2.hook_normalized": "mlp_normalized",
     "mlp.hook_in": "mlp_in",
+    "mlp.hook_post": "neurons",
     "mlp.hook_out": "mlp_raw",
     "hook_mlp_out": "mlp_out",
 }
@@ -82,6 +83,14 @@ def module_in_and_out(name: str, source: object) -> tuple[Place, Place]:
 
 
 def name_of(where: Place) -> str:
-    """TransformerLens' name of a place, the first where it has several."""
+    """TransformerLens' name of a place, the first where it has several.
+
+    Raises DictionaryError for a place that no dictionary of that tool's layout reads.
+    """
     hooks = {site: hook for hook, site in reversed(_TRANSFORMER_LENS.items())}
+    if where.site not in hooks:
+        raise DictionaryError(
+            f"{where} has no name that other tools read dictionaries by; such places are "
+            f"{', '.join(hooks)}. Save it in our own layout."
+        )
     return f"blocks.{where.layer}.{hooks[where.site]}"
