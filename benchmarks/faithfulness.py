@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--model", choices=["organism", "smollm2"], help="only this one")
     parser.add_argument("--prompts", type=int, default=1000, help="at most so many")
     parser.add_argument("--nodes", type=int, default=0, help="default: organism 60, SmolLM2 24")
-    parser.add_argument("--draws", type=int, default=5, help="random graphs per prompt")
+    parser.add_argument("--draws", type=int, default=8, help="random graphs per prompt")
     given = parser.parse_args()
     meter.one_thread()
     print(meter.machine())
@@ -112,7 +112,7 @@ def report(name: str, graphs: Iterator[Graph], nodes: int, draws: int) -> None:
     for graph in graphs:
         graph.wait()
         graph.cancel()  # the scores of a control graph, which nobody reads here
-        one = graph.faithfulness(n=nodes, draws=draws)
+        one = graph.faithfulness(n=nodes, draws=draws, seed=len(found))
         found.append(one)
         print(_line(graph, one), flush=True)
     print("", *_summary(found), sep="\n")
