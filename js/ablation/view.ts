@@ -1,11 +1,12 @@
 /** The whole ablation view. It knows no notebook: the widget gives it state and a host. */
 import { h } from "../shared/dom";
 import { number } from "../shared/format";
+import { Help } from "../shared/help";
 import { followTheme } from "../shared/theme";
 import { Choices } from "./choices";
 import { Header } from "./header";
 import { Heatmap } from "./heatmap";
-import { Help, Legend } from "./help";
+import { HELP, Legend } from "./help";
 import { Panel } from "./panel";
 import {
   type Direction,
@@ -68,7 +69,9 @@ export class View {
   ) {
     const { root } = this;
     const { signal } = this.abort;
-    const help = new Help(() => root.querySelector<HTMLElement>("[aria-label=Help]")?.focus());
+    const help = new Help(HELP, () =>
+      root.querySelector<HTMLElement>("[aria-label=Help]")?.focus(),
+    );
     this.header = new Header(host, () => help.toggle());
     this.heatmap = new Heatmap(
       (part, add) => this.pick(partId(part), add),

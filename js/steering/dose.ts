@@ -35,7 +35,7 @@ export class DoseSection {
     });
     this.stop = button("Cancel", () => host.act("stop dose"), { class: "iw-s-action" });
     this.measure = button("Measure", () => this.ask(), { class: "iw-s-action" });
-    const close = button("close", () => this.toggle(), { class: "iw-s-strong" });
+    const close = button("close", () => this.toggle(), { class: "iw-strong" });
     const field = (text: string, title: string, el: HTMLInputElement | HTMLTextAreaElement) => {
       el.addEventListener("input", () => {
         this.touched = true;

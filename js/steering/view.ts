@@ -1,9 +1,10 @@
 /** The whole view of a steering. It knows no notebook: the widget gives it state and a host. */
 import { button, h } from "../shared/dom";
+import { Help } from "../shared/help";
 import { followTheme } from "../shared/theme";
 import { Columns } from "./columns";
 import { DoseSection } from "./dose";
-import { Help, legend } from "./help";
+import { HELP, marks } from "./help";
 import { Knobs } from "./knobs";
 import { Panel } from "./panel";
 import { Settings } from "./settings";
@@ -76,7 +77,9 @@ export class View {
       look: asks(host.look),
       back: asks(host.back),
     };
-    const help = new Help(() => root.querySelector<HTMLElement>("[aria-label=Help]")?.focus());
+    const help = new Help(HELP, () =>
+      root.querySelector<HTMLElement>("[aria-label=Help]")?.focus(),
+    );
     this.dose = new DoseSection(this.host, () => this.size());
     this.settings = new Settings(this.host, (sentence) => this.say(sentence));
     this.knobs = new Knobs(this.host, this.dose.open);
@@ -99,7 +102,7 @@ export class View {
       this.settings.el,
       h("div", { class: "iw-s-body" }, this.columns.el, this.panel.el),
       this.knobs.el,
-      legend(),
+      marks(),
       this.dose.el,
       help.el,
       this.spoken,

@@ -1,10 +1,11 @@
 /** The whole view of a training. It knows no notebook: the widget gives it state and a host. */
 import { h } from "../shared/dom";
+import { Help } from "../shared/help";
 import { followTheme } from "../shared/theme";
 import { Charts } from "./charts";
 import { FeatureList } from "./features";
 import { Header } from "./header";
-import { Help, legend } from "./help";
+import { HELP, marks } from "./help";
 import { Settings } from "./settings";
 import { type Detail, EMPTY, type Features, type Host, type Live } from "./state";
 import { type Figure, figures, stateSentence } from "./words";
@@ -47,7 +48,9 @@ export class View {
   constructor(parent: HTMLElement, host: Host, themed: (theme: string) => void) {
     const { root } = this;
     const { signal } = this.abort;
-    const help = new Help(() => root.querySelector<HTMLElement>("[aria-label=Help]")?.focus());
+    const help = new Help(HELP, () =>
+      root.querySelector<HTMLElement>("[aria-label=Help]")?.focus(),
+    );
     this.header = new Header(
       host,
       (sentence) => this.say(sentence),
@@ -67,7 +70,7 @@ export class View {
         h("div", { class: "iw-t-main" }, this.figures, this.charts.el),
         this.features.el,
       ),
-      legend(),
+      marks(),
       help.el,
       this.spoken,
     );

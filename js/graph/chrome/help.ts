@@ -1,8 +1,9 @@
 /** One sentence per control, and the words that are ours. */
 import { button, h } from "../../shared/dom";
+import { dialog, rows, type Terms } from "../../shared/help";
 import type { Store } from "../store";
 
-const CONTROLS: readonly [string, string][] = [
+const CONTROLS: Terms = [
   ["Click", "selects a node: the panel lists what it reads from and writes to."],
   ["Ctrl-click", "adds a node to the selection or takes it out."],
   ["Alt-drag", "selects all nodes in a box; “box select” in the menu does the same without a key."],
@@ -36,29 +37,20 @@ const CONTROLS: readonly [string, string][] = [
 export class Help {
   readonly el: HTMLElement;
   private readonly close: HTMLButtonElement;
-  private readonly words = h("dl", { class: "iw-glossary" });
+  private readonly words = h("dl");
 
   constructor(
     private readonly store: Store,
     toggle: () => void,
   ) {
     this.close = button("close", toggle, { class: "iw-strong" });
-    this.el = h(
-      "section",
-      { class: "iw-help", attrs: { hidden: true, role: "dialog", "aria-label": "Help" } },
-      h("div", { class: "iw-helphead" }, h("h3", {}, "How to read and use this graph"), this.close),
-      h(
-        "p",
-        {},
+    const page = {
+      title: "How to read and use this graph",
+      intro:
         "Each mark is a part of the model that was active while it read the prompt: tokens run from left to right, layers from bottom to top, predictions stand on top. A line says how much one part directly raised or lowered another.",
-      ),
-      h(
-        "div",
-        { class: "iw-helpcolumns" },
-        h("div", {}, h("h4", {}, "Controls"), terms(CONTROLS)),
-        h("div", {}, h("h4", {}, "Words"), this.words),
-      ),
-    );
+      controls: CONTROLS,
+    };
+    this.el = dialog(page, this.words, this.close);
     store.subscribe((changed) => {
       if (changed.has("help") || changed.has("graph")) this.show();
     });
@@ -72,7 +64,7 @@ export class Help {
     const error = graph?.header.error_name ?? "unexplained";
     const weight = graph?.header.weight_name ?? "direct effect";
     this.words.replaceChildren(
-      ...pairs([
+      ...rows([
         [unit, `one ${unit} of a layer that fired at one token; L4/117 is number 117 of layer 4.`],
         [error, `what the ${unit}s of that layer leave over; the smaller, the better the graph.`],
         [
@@ -95,12 +87,4 @@ export class Help {
     );
     if (opened) this.close.focus();
   }
-}
-
-function terms(entries: readonly [string, string][]): HTMLElement {
-  return h("dl", {}, ...pairs(entries));
-}
-
-function pairs(entries: readonly [string, string][]): HTMLElement[] {
-  return entries.flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)] as HTMLElement[]);
 }
