@@ -21,6 +21,7 @@ from interp_widgets.models.interventions import Features, Neurons
 from interp_widgets.views import GraphView, graph_answers
 from interp_widgets.views.graph_asks import clean_request
 from interp_widgets.views.graph_check import Answers
+from interp_widgets.views.graph_signals import Signals
 
 IDS = {"a", "b"}
 OTHER = "w3 w14 w15 w7 w26 w5"
@@ -146,39 +147,31 @@ class TestAnswers:
             for change in line["changes"]:
                 assert change["low"] < change["value"] < change["high"]
 
-    def test_a_check_shows_each_number_as_soon_as_it_is_known(self) -> None:
-        view, answers = answering(graph())
+    def test_a_check_offers_each_number_as_soon_as_it_is_known(self) -> None:
         known: list[list[int]] = []
 
-        def look(change: Any) -> None:
-            if change["new"]["result"]:
-                lines = change["new"]["result"]["targets"][0]["lines"]
-                shown = [[c["value"] is not None for c in line["changes"]] for line in lines]
-                known.append([sum(way) for way in shown])
+        def look(answer: Any) -> None:
+            lines = answer["targets"][0]["lines"]
+            shown = [[c["value"] is not None for c in line["changes"]] for line in lines]
+            known.append([sum(way) for way in shown])
 
-        view.observe(look, "check")
-        answers.ask("check", {"ids": strongest(graph(), 1), "factor": 2})
-        answers.wait("check")
+        request = {"ids": strongest(graph(), 1), "factor": 2}
+        signals = Signals(report=lambda share, message: None, check=lambda: None, offer=look)
+        look(graph_answers.check(graph(), request, signals))
         # Predicted, measured, random; of direct, then of total.
-        assert known[-1] == [2, 2, 2]
-        assert known == sorted(known)
-        assert known[0] in ([1, 1, 0], [2, 2, 0])
+        assert known == [[1, 1, 0], [2, 2, 0], [2, 2, 1], [2, 2, 2], [2, 2, 2]]
 
     def test_many_nodes_come_in_parts_and_end_as_faithfulness(self) -> None:
         of = graph()
-        view, answers = answering(of)
         seen: list[int] = []
 
-        def look(change: Any) -> None:
-            result = change["new"].get("result")
-            seen.append(len(result["series"][0]["ids"]) if result else 0)
+        def look(part: Any) -> None:
+            seen.append(len(part["series"][0]["ids"]))
 
-        view.observe(look, "many")
-        answers.ask("many", {"nodes": 24, "factor": 0})
-        answer = answers.wait("many")
-        assert seen[0] == 0
+        signals = Signals(report=lambda share, message: None, check=lambda: None, offer=look)
+        answer = graph_answers.many(of, {"nodes": 24, "factor": 0}, signals)
         assert sorted(seen) == seen
-        assert 0 < min(n for n in seen if n) < 24 == seen[-1]
+        assert 0 < seen[0] < 24 == seen[-1]
         found = of.faithfulness(n=24)
         for series, how in zip(answer["series"], ("direct", "total"), strict=True):
             np.testing.assert_allclose(series["measured"], found.measured[how], atol=1e-9)
