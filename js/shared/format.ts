@@ -57,7 +57,34 @@ export function tokenText(token: string): string {
   return shown === "" ? "␣" : shown;
 }
 
+/** A character that would be invisible, or would move its neighbours, by its code. */
+const HIDDEN = /[\p{Cc}\p{Cf}\u2028\u2029\u00a0\ufeff\ufffd]/gu;
+
+/** A token as it stands in text: blanks stay, whatever cannot be seen gets a sign. */
+export function visible(token: string): string {
+  return token.replaceAll(HIDDEN, (sign) => {
+    if (sign === "\n") return "⏎";
+    if (sign === "\t") return "⇥";
+    if (sign === "\r") return "␍";
+    if (sign === "\ufffd") return sign;
+    const code = sign.codePointAt(0) ?? 0;
+    return `⟨${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  });
+}
+
 export function clip(text: string, length: number): string {
   const letters = [...text];
   return letters.length <= length ? text : `${letters.slice(0, Math.max(1, length - 1)).join("")}…`;
+}
+
+/** What a user typed, or null: 3e-4, 0,0003 and 1 000 are numbers, too. */
+export function typed(text: string): number | null {
+  const clean = text
+    .trim()
+    .replaceAll(/[\s\u202f\u00a0]/g, "")
+    .replace("−", "-")
+    .replace(",", ".");
+  if (clean === "") return null;
+  const value = Number(clean);
+  return Number.isFinite(value) ? value : null;
 }

@@ -3,7 +3,7 @@
  * of all columns at once; a column follows its end unless somebody reads further up.
  */
 import { button, h } from "../shared/dom";
-import { visible } from "../training/words";
+import { visible } from "../shared/format";
 import type { Host, Live, Row, Steps, Texts, Token } from "./state";
 import { rowFacts, shade, tokenTitle } from "./words";
 

@@ -1,7 +1,7 @@
 /** Below, on demand: how much effect and damage a strength has, beside controls. */
+import { Charts } from "../shared/charts";
 import { button, h } from "../shared/dom";
 import { percent } from "../shared/format";
-import { Charts } from "../training/charts";
 import { EMPTY, type Host, type Live, type Question } from "./state";
 
 export class DoseSection {

@@ -4,7 +4,7 @@
  * natural value around 0, and the largest natural value.
  */
 import { button, h } from "../shared/dom";
-import { typed } from "../training/words";
+import { typed } from "../shared/format";
 import { EMPTY, type Host, type Knob, type Live, type Mode, rest, type Turn } from "./state";
 import { inUnit, MODES, natural, sizes, toRaw, turned, UNITS, type Unit, written } from "./words";
 

@@ -1,7 +1,6 @@
 /** The prompt, and how text is drawn: temperature, seed, length, stop, where steering acts. */
 import { button, h } from "../shared/dom";
-import { minus } from "../shared/format";
-import { typed } from "../training/words";
+import { minus, typed } from "../shared/format";
 import {
   type Change,
   EMPTY,

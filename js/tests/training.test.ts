@@ -1,5 +1,6 @@
 /** The training view in a page without a notebook. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { typed, visible } from "../shared/format";
 import { exampleLine, triggerName } from "../training/example";
 import type { Example, Features, Host, Live } from "../training/state";
 import { EMPTY } from "../training/state";
@@ -13,8 +14,6 @@ import {
   plain,
   stateSentence,
   toSlider,
-  typed,
-  visible,
 } from "../training/words";
 
 const HOSTILE = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'&amp;`;

@@ -1,8 +1,8 @@
 /** A piece of text with a feature's activations on it: text is data, never markup. */
 import { h } from "../shared/dom";
-import { number } from "../shared/format";
+import { number, visible } from "../shared/format";
 import type { Example } from "./state";
-import { marked, visible } from "./words";
+import { marked } from "./words";
 
 /** The strongest activation of some examples: the scale of their shading. */
 export function strongest(examples: readonly Example[]): number {

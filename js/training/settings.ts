@@ -3,8 +3,9 @@
  * shortly after the last arrow key; what was applied is said, from which step on, with a way back.
  */
 import { button, h } from "../shared/dom";
+import { typed } from "../shared/format";
 import { type Change, EMPTY, type Host, type Live, running } from "./state";
-import { changeSentence, fromSlider, plain, SETTING, toSlider, typed } from "./words";
+import { changeSentence, fromSlider, plain, SETTING, toSlider } from "./words";
 
 const STEPS = 200;
 const AFTER_KEYS_MS = 600;

@@ -1,8 +1,8 @@
 /** The whole view of a training. It knows no notebook: the widget gives it state and a host. */
+import { Charts } from "../shared/charts";
 import { h } from "../shared/dom";
 import { Help } from "../shared/help";
 import { followTheme } from "../shared/theme";
-import { Charts } from "./charts";
 import { FeatureList } from "./features";
 import { Header } from "./header";
 import { HELP, marks } from "./help";

@@ -1,5 +1,5 @@
 /** Every sentence and number form of the view, as functions of what Python sent. */
-import { count, number, percent } from "../shared/format";
+import { count, number, percent, visible } from "../shared/format";
 import type { Change, Live } from "./state";
 
 /** 950, 34k, 1.25M, 3.1B: three digits. */
@@ -80,18 +80,6 @@ export function plain(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
-/** What a user typed, or null: 3e-4, 0,0003 and 1 000 are numbers, too. */
-export function typed(text: string): number | null {
-  const clean = text
-    .trim()
-    .replaceAll(/[\s\u202f\u00a0]/g, "")
-    .replace("−", "-")
-    .replace(",", ".");
-  if (clean === "") return null;
-  const value = Number(clean);
-  return Number.isFinite(value) ? value : null;
-}
-
 export function changeSentence(change: Change): string {
   const from = `${plain(change.old)} → ${plain(change.new)}`;
   return `${SETTING[change.what] ?? change.what} ${from}, applied from step ${count(change.step)}`;
@@ -162,21 +150,6 @@ export function figures(live: Live): Figure[] {
       title: "Share of features that have not fired for a long while (the recipe's dead_after)",
     },
   ];
-}
-
-/** A character that would be invisible, or would move its neighbours, by its code. */
-const HIDDEN = /[\p{Cc}\p{Cf}\u2028\u2029\u00a0\ufeff\ufffd]/gu;
-
-/** A token as it stands in text: blanks stay, whatever cannot be seen gets a sign. */
-export function visible(token: string): string {
-  return token.replaceAll(HIDDEN, (sign) => {
-    if (sign === "\n") return "⏎";
-    if (sign === "\t") return "⇥";
-    if (sign === "\r") return "␍";
-    if (sign === "\ufffd") return sign;
-    const code = sign.codePointAt(0) ?? 0;
-    return `⟨${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
-  });
 }
 
 /** A token that must be seen, though it may be blank or only part of a character. */

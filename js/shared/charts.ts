@@ -4,7 +4,7 @@
  * view goes (plotly 7.1), and the next update then fails on a page that has cleared an output.
  */
 import type { Host as Widgets } from "@anywidget/types";
-import { h } from "../shared/dom";
+import { h } from "./dom";
 
 type Listener = (...args: unknown[]) => void;
 
@@ -33,8 +33,8 @@ const FRAMES = 300;
 let turn: Promise<void> = Promise.resolve();
 
 export class Charts {
-  readonly el = h("div", { class: "iw-t-charts", attrs: { "aria-label": "Charts", role: "img" } });
-  private readonly note = h("p", { class: "iw-t-chartnote" });
+  readonly el = h("div", { class: "iw-charts", attrs: { "aria-label": "Charts", role: "img" } });
+  private readonly note = h("p", { class: "iw-chartnote" });
   private readonly abort = new AbortController();
   private mounted = "";
   private failed = false;
@@ -92,7 +92,7 @@ export class Charts {
     const { signal } = this.abort;
     const model = await this.filled(ref, models, ask);
     if (!model || signal.aborted) return;
-    const plot: Plot = h("div", { class: "iw-t-plot" });
+    const plot: Plot = h("div", { class: "iw-plot" });
     this.el.append(plot);
     const heard: [string, Listener][] = [];
     const { on } = model;
