@@ -32,7 +32,7 @@ export class Knobs {
     this.unit = h(
       "select",
       {
-        class: "iw-s-select",
+        class: "iw-input",
         attrs: { "aria-label": "Unit of the numbers" },
         on: { change: () => this.show(this.live, this.off) },
       },
@@ -128,11 +128,11 @@ class Strip {
     private readonly refuse: (problem: string) => void,
   ) {
     this.mode = h("select", {
-      class: "iw-s-select",
+      class: "iw-input",
       on: { change: () => this.changeMode(this.mode.value as Mode) },
     });
     this.slider = h("input", {
-      class: "iw-s-slider",
+      class: "iw-slider",
       attrs: { type: "range", min: 0, max: STEPS, step: 1 },
       on: {
         input: () => {
@@ -156,7 +156,7 @@ class Strip {
       },
     });
     this.field = h("input", {
-      class: "iw-s-number",
+      class: "iw-input iw-s-number",
       attrs: { type: "text", inputmode: "decimal", spellcheck: "false" },
       on: {
         focus: () => this.field.select(),

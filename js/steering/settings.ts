@@ -64,7 +64,7 @@ export class Settings {
     });
     for (const [name, label, title] of FIELDS) {
       const input = h("input", {
-        class: `iw-s-number iw-s-${name}`,
+        class: `iw-input iw-s-number iw-s-${name}`,
         attrs: { type: "text", spellcheck: "false", "aria-label": label },
         on: {
           input: () => {
@@ -85,7 +85,7 @@ export class Settings {
     this.where = h(
       "select",
       {
-        class: "iw-s-select",
+        class: "iw-input",
         on: { change: () => this.apply({ where: this.where.value as Where }) },
       },
       ...WHERE.map(([value, text]) => h("option", { attrs: { value } }, text)),

@@ -34,7 +34,7 @@ def await_text(page: Page, state: str = "done") -> None:
     """Waits until the view is in this state, and its sliders can be moved."""
     page.locator(f".iw-steering[data-iw-state='{state}']").wait_for(timeout=120_000)
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.iw-s-slider')].some((slider) => !slider.disabled)"
+        "() => [...document.querySelectorAll('.iw-s-knob .iw-slider')].some((slider) => !slider.disabled)"
     )
 
 

@@ -77,7 +77,7 @@ export class ProposalsPart implements Part {
     const { store } = this.context;
     const { key, ids, reason } = proposal;
     const name = h("input", {
-      class: "iw-text iw-proposed",
+      class: "iw-input iw-text iw-proposed",
       attrs: { type: "text", maxlength: 120, "aria-label": "Name of the proposed group" },
       on: {
         input: () => this.named.set(key, name.value),

@@ -145,7 +145,7 @@ function swapped({ result }: Task<SwapAsked, Swapped>): Child[] {
 
 function field(name: string): HTMLInputElement {
   return h("input", {
-    class: "iw-text",
+    class: "iw-input iw-text",
     attrs: { type: "text", "aria-label": name, spellcheck: "false", autocomplete: "off" },
   });
 }
