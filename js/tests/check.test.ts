@@ -13,6 +13,7 @@ import {
 import { Panel } from "../graph/panel/panel";
 import { Store } from "../graph/store";
 import { graphOf } from "./make";
+import { expectText, HOSTILE } from "./page";
 
 const graph = graphOf([2, 0, 0, 3], {
   header: { names: ["the", "texas", "capital", "austin"] },
@@ -386,40 +387,33 @@ describe("suggested groups", () => {
 });
 
 describe("what models and files say", () => {
-  const hostile = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>`;
-
   it("stays text in every answer", () => {
     const done = { state: "done", progress: 1, message: "" } as const;
-    const failed = { state: "failed", progress: 0, message: hostile } as const;
+    const failed = { state: "failed", progress: 0, message: HOSTILE } as const;
     const [target] = CHECKED.targets;
     store.set({ selected: ["n1"] });
     press("check against the model");
-    const named = { ...target, id: hostile, name: hostile, unit: hostile };
-    const result = { ...CHECKED, targets: [named], notes: [hostile] };
+    const named = { ...target, id: HOSTILE, name: HOSTILE, unit: HOSTILE };
+    const result = { ...CHECKED, targets: [named], notes: [HOSTILE] };
     receive({ check: { ...done, asked: { ids: ["n1"], factor: 0 }, result } });
-    expectText();
+    expectText(panel.el);
     press("swap");
-    const asked = { ids: ["n1"], prompt: hostile, label: hostile, strength: 1 };
-    const answer = { token: hostile, before: 1, after: 0, random: null };
-    const swapped = { answers: [answer], brought: [hostile], controls: hostile, notes: [hostile] };
+    const asked = { ids: ["n1"], prompt: HOSTILE, label: HOSTILE, strength: 1 };
+    const answer = { token: HOSTILE, before: 1, after: 0, random: null };
+    const swapped = { answers: [answer], brought: [HOSTILE], controls: HOSTILE, notes: [HOSTILE] };
     receive({ swap: { ...done, asked, result: swapped } });
-    expectText();
+    expectText(panel.el);
     receive({ swap: { ...failed, asked, result: null } });
-    expectText();
+    expectText(panel.el);
     store.set({ selected: [], wide: "groups" });
-    const proposal = { key: "k", name: hostile, ids: ["n1"], reason: hostile, score: 1 };
+    const proposal = { key: "k", name: HOSTILE, ids: ["n1"], reason: HOSTILE, score: 1 };
     const proposals = [{ ...proposal, control: [0, 0, 0], draws: 1 }];
-    receive({ proposals: { ...done, asked: {}, result: { proposals, notes: [hostile] } } });
-    expectText();
-    receive({ unable: hostile });
+    receive({ proposals: { ...done, asked: {}, result: { proposals, notes: [HOSTILE] } } });
+    expectText(panel.el);
+    receive({ unable: HOSTILE });
     store.set({ wide: "many" });
-    expectText();
+    expectText(panel.el);
   });
-
-  function expectText(): void {
-    expect(panel.el.textContent).toContain("<img src=x");
-    expect(panel.el.querySelectorAll("img, script").length).toBe(0);
-  }
 });
 
 describe("answers from the host", () => {

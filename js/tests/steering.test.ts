@@ -14,8 +14,7 @@ import {
   toRaw,
   written,
 } from "../steering/words";
-
-const HOSTILE = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'&amp;`;
+import { expectText, HOSTILE, stubSizes } from "./page";
 
 const KNOB: Knob = {
   name: "texas",
@@ -107,13 +106,7 @@ describe("the view", () => {
 
   beforeEach(() => {
     vi.useFakeTimers();
-    vi.stubGlobal(
-      "ResizeObserver",
-      class {
-        observe() {}
-        disconnect() {}
-      },
-    );
+    stubSizes();
     sent = 0;
     const ask = () =>
       vi.fn(() => {
@@ -418,7 +411,6 @@ describe("the view", () => {
       rows: [row([hostile]), row([hostile]), row([hostile])],
     });
     view.setNext({ run: 3, row: 1, at: 0, after: HOSTILE, tokens: [[HOSTILE, 0.5, 0.1]] });
-    expect(view.root.textContent).toContain("<img src=x");
-    expect(view.root.querySelectorAll("img, script").length).toBe(0);
+    expectText(view.root);
   });
 });
