@@ -163,7 +163,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the bundled model alone")
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
-    print("| model | tokens | parts | maps, cpu s | plain loop, cpu s | times |\n|---|---|---|---|---|---|")
+    print(
+        "| model | tokens | parts | maps, cpu s | plain loop, cpu s | times |\n|---|---|---|---|---|---|"
+    )
     maps("organism", *example(iw.load("organism")), sample=1)
     if not quick:
         maps("smollm2", *IOI, sample=12)

@@ -56,12 +56,21 @@ def slider(view: Locator, name: str) -> Locator:
     return view.get_by_role("slider", name=f"{name}, slider", exact=True)
 
 
+_TEXT = """(el) => [...el.childNodes].filter((node) => node.className !== 'iw-s-lead')
+             .map((node) => node.textContent).join('')"""
+
+
+def await_written(page: Page, column: int, text: str) -> None:
+    """Waits until a column shows this text: the last tokens are drawn a frame after the state."""
+    page.wait_for_function(
+        f"""([column, wanted]) => {{
+             const el = document.querySelector(`.iw-s-text[data-row='${{column}}']`);
+             const words = (text) => text.split(/\\s+/).filter(Boolean).join(' ');
+             return el && words(({_TEXT})(el)) === words(wanted); }}""",
+        arg=[column, text],
+    )
+
+
 def text_of(view: Locator, column: int) -> str:
     """What the model wrote in a column, behind the end of the prompt that stands there."""
-    text = view.locator(f".iw-s-text[data-row='{column}']")
-    return str(
-        text.evaluate(
-            "(el) => [...el.childNodes].filter((node) => node.className !== 'iw-s-lead')"
-            ".map((node) => node.textContent).join('')"
-        )
-    )
+    return str(view.locator(f".iw-s-text[data-row='{column}']").evaluate(_TEXT))

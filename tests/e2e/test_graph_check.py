@@ -123,13 +123,15 @@ def test_swap_a_group_for_another_prompts(page: Page, lab: JupyterServer) -> Non
         view.screenshot(path=SCREENSHOTS / "graph-swap.png")
         first = {row["token"]: row for row in ask("graph.view.swap['result']['answers']")}
         view.get_by_role("button", name="× 1.5").click()
-        until(lambda: ask("graph.view.swap['asked']['strength']") == 1.5, "the stronger swap")
-        view.locator("[data-iw-swap='done']").wait_for()
+        # The page may still show the first answer as done: ask Python.
+        state = "[graph.view.swap['asked']['strength'], graph.view.swap['state']]"
+        until(lambda: ask(state) == [1.5, "done"], "the stronger swap")
         answers = {row["token"]: row for row in ask("graph.view.swap['result']['answers']")}
         # Sacramento gains by the swap, and not by any random one of the same size.
         sacramento = answers["sacramento"]
         assert sacramento["after"] > first["sacramento"]["after"] > 10 * sacramento["random"][2]
-        assert view.locator(".iw-answers tr.iw-line").count() == len(answers)
+        rows = view.locator(".iw-answers tr.iw-line")
+        until(lambda: rows.count() == len(answers), "the answers' rows")
 
 
 def test_suggested_groups_are_accepted_renamed_rejected_and_undone(

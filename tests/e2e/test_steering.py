@@ -10,7 +10,15 @@ import pytest
 
 from e2e.browser import SCREENSHOTS, command, open_and_run
 from e2e.servers import JupyterServer
-from e2e.steering import await_run, await_text, notebook_that_steers, run_of, slider, text_of
+from e2e.steering import (
+    await_run,
+    await_text,
+    await_written,
+    notebook_that_steers,
+    run_of,
+    slider,
+    text_of,
+)
 from e2e.training import drag
 from e2e.waiting import until
 
@@ -32,8 +40,8 @@ def test_turn_type_compare_and_go_back(page: Page, lab: JupyterServer) -> None:
     await_text(page)
     view.get_by_text("Move a slider below.").wait_for()
     with lab.kernel(notebook) as ask:
-        base = ask("steering.texts['unsteered']").split()
-        assert text_of(view, 0).split() == base
+        base = ask("steering.texts['unsteered']")
+        await_written(page, 0, base)
         assert ask("len(steering.interventions())") == 0
 
         run = run_of(view)
@@ -41,7 +49,7 @@ def test_turn_type_compare_and_go_back(page: Page, lab: JupyterServer) -> None:
         await_run(page, run)
         mode, value = ask("[(t.mode, t.value) for t in steering.variants[0].turns][0]")
         assert (mode, value > 0) == ("add", True)
-        assert text_of(view, 1).split() == ask("steering.texts['A']").split()
+        await_written(page, 1, ask("steering.texts['A']"))
         assert len(ask("steering.interventions()[0].to_json() and [1]")) == 1
         view.screenshot(path=SCREENSHOTS / "steering.png")
 
@@ -80,7 +88,7 @@ def test_turn_type_compare_and_go_back(page: Page, lab: JupyterServer) -> None:
         assert ask("[v.name for v in steering.variants]") == ["A", "B"]
         assert view.locator(".iw-s-column").count() == 3
         for column, name in enumerate(("unsteered", "A", "B")):
-            assert text_of(view, column).split() == ask(f"steering.texts['{name}']").split()
+            await_written(page, column, ask(f"steering.texts['{name}']"))
 
         # What could have stood there, before and after.
         token = view.locator(".iw-s-text[data-row='2'] [data-at='3']")
@@ -98,7 +106,7 @@ def test_turn_type_compare_and_go_back(page: Page, lab: JupyterServer) -> None:
         page.wait_for_function("() => document.querySelectorAll('.iw-s-column').length === 2")
         until(lambda: ask("len(steering.interventions())") == 0, "the way back")
         assert ask("steering.writing.job") is None
-        assert text_of(view, 0).split() == base
+        await_written(page, 0, base)
 
         command(page, "apputils:change-theme", theme="JupyterLab Dark")
         page.locator(".iw-steering[data-iw-theme='dark']").wait_for()
@@ -149,7 +157,7 @@ def test_dragging_while_a_cell_is_running(page: Page, lab: JupyterServer) -> Non
         page.wait_for_function(
             "() => !document.querySelector('.iw-s-notice').textContent.includes('busy')"
         )
-        assert text_of(view, 1).split() == ask("steering.texts['A']").split()
+        await_written(page, 1, ask("steering.texts['A']"))
         assert slider(view, "texas").input_value() == held
 
 
@@ -190,7 +198,7 @@ def test_a_release_while_text_streams_starts_over_and_cancel_stops(
         turned = ask("steering.knobs[0].limits['add'][0]")
         until(lambda: ask("steering.variants[0].turns[0].value") < 0.7 * turned, "the last release")
         page.locator(".iw-steering[data-iw-state='done']").wait_for()
-        assert text_of(view, 1).split() == ask("steering.texts['A']").split()
+        await_written(page, 1, ask("steering.texts['A']"))
 
         drag(page, slider(view, "texas"), to=0.95)
         view.get_by_role("button", name="Cancel").click()
@@ -201,7 +209,7 @@ def test_a_release_while_text_streams_starts_over_and_cancel_stops(
         view.screenshot(path=SCREENSHOTS / "steering-cancelled.png")
         view.get_by_role("button", name="Write again").click()
         page.locator(".iw-steering[data-iw-state='done']").wait_for()
-        assert text_of(view, 1).split() == ask("steering.texts['A']").split()
+        await_written(page, 1, ask("steering.texts['A']"))
 
 
 def test_after_a_kernel_restart_and_without_a_kernel(
