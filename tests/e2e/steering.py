@@ -69,8 +69,3 @@ def await_written(page: Page, column: int, text: str) -> None:
              return el && words(({_TEXT})(el)) === words(wanted); }}""",
         arg=[column, text],
     )
-
-
-def text_of(view: Locator, column: int) -> str:
-    """What the model wrote in a column, behind the end of the prompt that stands there."""
-    return str(view.locator(f".iw-s-text[data-row='{column}']").evaluate(_TEXT))
