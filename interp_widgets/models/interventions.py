@@ -78,70 +78,73 @@ __all__ = [
 ]
 
 
+class _Units(Target):
+    """Some units of one layer.
+
+    field_name: which field names them; word: what one of them is called.
+    """
+
+    field_name: ClassVar[str]
+    word: ClassVar[str]
+    layer: int
+
+    def __post_init__(self) -> None:
+        _name_units(self, self.field_name)
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        named: tuple[int, ...] = getattr(self, self.field_name)
+        return named
+
+    @property
+    def n_units(self) -> int:
+        return len(self.units)
+
+    def __str__(self) -> str:
+        listed = ", ".join(map(str, self.units[:6])) + (", …" if self.n_units > 6 else "")
+        return f"L{self.layer} {self.word}{'' if self.n_units == 1 else 's'} {listed}"
+
+
 @dataclass(frozen=True)
-class Heads(Target):
+class Heads(_Units):
     """The outputs of attention heads before the output projection, each [d_head].
 
     Vectors for these have d_head numbers (the same for each head), or d_head for each head.
     """
 
+    field_name: ClassVar[str] = "heads"
+    word: ClassVar[str] = "head"
     layer: int
     heads: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        _name_units(self, "heads")
-
-    @property
-    def n_units(self) -> int:
-        return len(self.heads)
-
-    def __str__(self) -> str:
-        return _units("head", self.layer, self.heads)
-
 
 @dataclass(frozen=True)
-class Patterns(Target):
+class Patterns(_Units):
     """The attention weights of heads; positions are those of the queries.
 
     A pattern that is scaled or ablated to 0 no longer adds up to 1 over the keys.
     """
 
     kind: ClassVar[Literal["patterns"]] = "patterns"
+    field_name: ClassVar[str] = "heads"
+    word: ClassVar[str] = "pattern"
     layer: int
     heads: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        _name_units(self, "heads")
-
-    @property
-    def n_units(self) -> int:
-        return len(self.heads)
-
-    def __str__(self) -> str:
-        return _units("pattern", self.layer, self.heads)
-
 
 @dataclass(frozen=True)
-class Neurons(Target):
+class Neurons(_Units):
     """Inner values of an MLP, in front of its down projection."""
 
     kind: ClassVar[Literal["numbers"]] = "numbers"
+    field_name: ClassVar[str] = "neurons"
+    word: ClassVar[str] = "neuron"
     layer: int
     neurons: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        _name_units(self, "neurons")
-
-    @property
-    def n_units(self) -> int:
-        return len(self.neurons)
-
-    def __str__(self) -> str:
-        return _units("neuron", self.layer, self.neurons)
-
 
 @dataclass(frozen=True)
-class Features(Target):
+class Features(_Units):
     """Features of a dictionary (transcoders, cross-layer transcoder, SAE).
 
     dictionary: compared as the very object it is.
@@ -149,27 +152,19 @@ class Features(Target):
     """
 
     kind: ClassVar[Literal["numbers"]] = "numbers"
+    field_name: ClassVar[str] = "features"
+    word: ClassVar[str] = "feature"
     dictionary: Any
     layer: int
     features: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        _name_units(self, "features")
 
     @property
     def scan(self) -> str:
         """The name of the feature set."""
         return str(getattr(self.dictionary, "scan", type(self.dictionary).__name__))
 
-    @property
-    def n_units(self) -> int:
-        return len(self.features)
-
     def __repr__(self) -> str:
         return f"Features({self.scan!r}, layer={self.layer}, features={self.features})"
-
-    def __str__(self) -> str:
-        return _units("feature", self.layer, self.features)
 
 
 def residual(layer: int) -> Place:
@@ -217,8 +212,3 @@ def _name_units(target: Any, units: str) -> None:
         raise InterventionError(f"One of the {units} {named} is named twice.")
     object.__setattr__(target, "layer", layer)
     object.__setattr__(target, units, named)
-
-
-def _units(name: str, layer: int, units: tuple[int, ...]) -> str:
-    listed = ", ".join(str(unit) for unit in units[:6]) + (", …" if len(units) > 6 else "")
-    return f"L{layer} {name}{'' if len(units) == 1 else 's'} {listed}"

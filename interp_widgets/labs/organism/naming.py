@@ -5,8 +5,9 @@ there, the city, the token, the one before, the answer that comes next, the task
 after the property that covers its activation best (F1 of: how much of its activation lies on
 tokens with the property, and on how many of those tokens it is active), if at least half of its
 activation lies there. A feature that stands for several things says so: where no single property
-holds half of it, up to three of one kind may ("texas or ohio"). On a second sample, where half of the activation must lie there again,
-the name is scored by the area under the ROC curve, beside that of random features of the layer.
+holds half of it, up to three of one kind may ("texas or ohio"). On a second sample, where half of
+the activation must lie there again, the name is scored by the area under the ROC curve, beside
+that of random features of the layer.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ def names(
     has = _indicator(first.properties, known)
     count = torch.sparse.sum(has, 0).to_dense()
     has_second = _indicator(second.properties, known).to_dense().bool()
-    rng = Random(0)
+    kinds, rng = _kinds(texts), Random(0)
     found: dict[tuple[int, int], Label] = {}
     for layer, acts in enumerate(first.active):
         mass = torch.sparse.mm(acts.t(), has).to_dense()  # [F, property]
         mass /= torch.sparse.sum(acts, 0).to_dense().clamp(min=1e-9)[:, None]
         hits = torch.sparse.mm(_ones(acts).t(), has).to_dense()
         values = second.active[layer].to_dense().numpy()
-        for feature, chosen in _chosen(mass, hits, count, _kinds(texts)).items():
+        for feature, chosen in _chosen(mass, hits, count, kinds).items():
             mask = has_second[:, chosen].any(1).numpy()
             fired = values[:, feature]
             # A name must hold on new text, too.
