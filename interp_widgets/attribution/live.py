@@ -31,6 +31,7 @@ from ..models import Edit, Place
 from ..models.anatomy import norm_parameters, part
 from ..models.frozen import output_kind
 from ..models.places import Site
+from ..models.running import norms_of
 from .neurons import NeuronUnits
 from .readings import Readings
 from .replica import Replica
@@ -131,18 +132,11 @@ def _norms_held(
     lets a tangent through with the scale held. The last norm is held by how targets are read."""
     row = replica.model.anatomy
     for layer, block in enumerate(part(replica.model.hf, row.layers)):
-        norms: list[tuple[str | None, Site, Site]] = [
-            (row.attn_norm, "resid_pre", "attn_normalized"),
-            (row.attn_post_norm, "attn_raw", "attn_out"),
-            (row.mlp_norm, "resid_mid", "mlp_normalized"),
-            (row.mlp_post_norm, "mlp_raw", "mlp_out"),
-        ]
-        for path, source, target in norms:
-            if path is not None:
-                weight, _, epsilon, centred = norm_parameters(part(block, path), row)
-                inside = weight if not target.endswith("normalized") else None
-                place = Place(layer, source)
-                yield place, Place(layer, target), _scaled(place, now, inside, epsilon, centred)
+        for path, source, target in norms_of(row):
+            weight, _, epsilon, centred = norm_parameters(part(block, path), row)
+            inside = weight if not target.endswith("normalized") else None
+            place = Place(layer, source)
+            yield place, Place(layer, target), _scaled(place, now, inside, epsilon, centred)
 
 
 def _scaled(

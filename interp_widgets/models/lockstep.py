@@ -33,6 +33,7 @@ from .feature_access import skip_path
 from .interventions import Features, Patterns
 from .places import SITES, Place, Site
 from .plan import Plan
+from .running import norms_of
 
 if TYPE_CHECKING:
     from .model import Model
@@ -130,15 +131,9 @@ class Lockstep:
         row, hf = self.model.anatomy, self.model.hf
         last = self.model.n_layers - 1
         for layer, block in enumerate(part(hf, row.layers)):
-            norms: list[tuple[str | None, Site, Site]] = [
-                (row.attn_norm, "resid_pre", "attn_normalized"),
-                (row.attn_post_norm, "attn_raw", "attn_out"),
-                (row.mlp_norm, "resid_mid", "mlp_normalized"),
-                (row.mlp_post_norm, "mlp_raw", "mlp_out"),
-            ]
-            for path, source, target in norms:
+            for path, source, target in norms_of(row):
                 # Where an MLP's output is held behind its post-norm, there is nothing to keep.
-                if path is not None and _copy_row_0 not in steps[Place(layer, target)]:
+                if _copy_row_0 not in steps[Place(layer, target)]:
                     reads.add(Place(layer, source))
                     steps[Place(layer, target)].append(
                         self._scaled(forward, part(block, path), Place(layer, source), target)

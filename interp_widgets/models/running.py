@@ -172,6 +172,17 @@ def _visit_places(
 _QKV = {"attn_q": 0, "attn_k": 1, "attn_v": 2}
 
 
+def norms_of(row: Anatomy) -> list[tuple[str, Site, Site]]:
+    """The norms inside a block: path, the site it reads, the site of its output."""
+    norms: list[tuple[str | None, Site, Site]] = [
+        (row.attn_norm, "resid_pre", "attn_normalized"),
+        (row.attn_post_norm, "attn_raw", "attn_out"),
+        (row.mlp_norm, "resid_mid", "mlp_normalized"),
+        (row.mlp_post_norm, "mlp_raw", "mlp_out"),
+    ]
+    return [(path, source, target) for path, source, target in norms if path is not None]
+
+
 def _value(block: Any, module: Any, row: Anatomy, place: Place, heads: int) -> Tensor:
     value: Tensor
     match place.site:
