@@ -103,21 +103,28 @@ def pack(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
         "ids": ids,
         "names": names,
     }
-    return _write(full, columns)
+    return write(full, columns)
 
 
 def unpack(buffer: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Header and arrays of a buffer; the arrays are read-only views into it."""
+    return read(buffer, FORMAT, VERSION, "graph")
+
+
+def read(
+    buffer: bytes, format: str, version: int, what: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The same for a buffer of any format laid out like this. Raises ValueError, naming `what`."""
     if len(buffer) < 8:
-        raise ValueError("The buffer is too short to hold a graph.")
+        raise ValueError(f"The buffer is too short to hold a {what}.")
     length = int.from_bytes(buffer[:4], "little")
     if 4 + length > len(buffer):
         raise ValueError("The buffer is cut short.")
     header = json.loads(bytes(buffer[4 : 4 + length]).decode("utf-8"))
-    if header.get("format") != FORMAT:
-        raise ValueError("This buffer does not hold a graph.")
-    if header.get("version") != VERSION:
-        raise ValueError(f"Format version {header.get('version')} is not {VERSION}.")
+    if header.get("format") != format:
+        raise ValueError(f"This buffer does not hold a {what}.")
+    if header.get("version") != version:
+        raise ValueError(f"Format version {header.get('version')} is not {version}.")
     arrays = {}
     for name, section in header["sections"].items():
         dtype = np.dtype("<" + section["dtype"])
@@ -191,7 +198,8 @@ def _scores(scores: Any) -> dict[str, float | None] | None:
     }
 
 
-def _write(header: dict[str, Any], columns: dict[str, np.ndarray]) -> bytes:
+def write(header: dict[str, Any], columns: dict[str, np.ndarray]) -> bytes:
+    """A buffer laid out as above; the columns are little-endian, [n] each."""
     # Offsets depend on the header's length, which depends on the offsets' digits: write the table
     # with offsets from the end of the header until the padded length stands still.
     length = 0
@@ -199,7 +207,8 @@ def _write(header: dict[str, Any], columns: dict[str, np.ndarray]) -> bytes:
         offset = 4 + length
         sections = {}
         for name, column in columns.items():
-            sections[name] = {"offset": offset, "dtype": SECTIONS[name], "length": len(column)}
+            dtype = column.dtype.str[1:]
+            sections[name] = {"offset": offset, "dtype": dtype, "length": len(column)}
             offset += -(-column.nbytes // 8) * 8
         text = json.dumps({**header, "sections": sections}, allow_nan=False).encode("utf-8")
         needed = -(-(4 + len(text)) // 8) * 8 - 4
