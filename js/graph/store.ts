@@ -2,9 +2,10 @@
  * The state of one view and what follows from it. Components read `state`, call `set`, and are
  * told which keys changed. What Python shares (ids, not indices) goes out through `onShared`.
  */
+
+import { History } from "../shared/history";
 import { type Answers, NO_ANSWERS, type Tool, type Wide } from "./check/state";
 import type { Graph, Labels } from "./graph";
-import { History } from "./history";
 import { type Kept, keep } from "./keep";
 import { type Query, search } from "./search";
 

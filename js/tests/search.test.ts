@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { History } from "../graph/history";
 import { parseQuery, search } from "../graph/search";
 import { equal, Store } from "../graph/store";
+import { History } from "../shared/history";
 import { graphOf, randomGraph } from "./make";
 
 const graph = graphOf([2, 0, 0, 1, 3], {
