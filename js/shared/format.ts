@@ -72,6 +72,11 @@ export function visible(token: string): string {
   });
 }
 
+/** A token that must be seen, though it may be blank or only part of a character. */
+export function marked(token: string): string {
+  return token === "" ? "\ufffd" : visible(token).trim() || "␣";
+}
+
 export function clip(text: string, length: number): string {
   const letters = [...text];
   return letters.length <= length ? text : `${letters.slice(0, Math.max(1, length - 1)).join("")}…`;

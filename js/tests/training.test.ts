@@ -1,8 +1,8 @@
 /** The training view in a page without a notebook. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type Example, exampleLine, triggerName } from "../shared/example";
 import { typed, visible } from "../shared/format";
-import { exampleLine, triggerName } from "../training/example";
-import type { Example, Features, Host, Live } from "../training/state";
+import type { Features, Host, Live } from "../training/state";
 import { EMPTY } from "../training/state";
 import { View } from "../training/view";
 import {
@@ -121,7 +121,7 @@ describe("an example", () => {
     const tokens = Array.from({ length: 60 }, (_, at) => ` word${at}`);
     const activations = tokens.map((_, at) => (at === 30 ? 2 : at === 29 ? 1 : 0));
     const line = exampleLine({ tokens, activations, trigger: 30 }, 2, [16, 30]);
-    expect(line.querySelector(".iw-t-trigger")?.textContent).toBe("word30");
+    expect(line.querySelector(".iw-trigger")?.textContent).toBe("word30");
     expect(line.querySelectorAll("mark").length).toBe(2);
     expect(line.textContent?.indexOf("word30")).toBeLessThan(20);
     expect(line.textContent).toMatch(/^….*…$/);

@@ -3,8 +3,8 @@
  * The list holds still while a pointer or the keyboard is in it.
  */
 import { button, type Child, h } from "../shared/dom";
+import { exampleLine, strongest, triggerName } from "../shared/example";
 import { count, plural } from "../shared/format";
-import { exampleLine, strongest, triggerName } from "./example";
 import type { Detail, Features, Host, Order, Row } from "./state";
 import { amount, often } from "./words";
 
@@ -155,7 +155,7 @@ export class FeatureList {
       ),
       example
         ? exampleLine(example, strongest([example]), LETTERS)
-        : h("span", { class: "iw-t-text iw-t-none" }, "has not fired yet"),
+        : h("span", { class: "iw-text iw-t-none" }, "has not fired yet"),
     ];
     const el = button("", () => this.open(row.feature), {
       class: `iw-t-row${row.density > 0 ? "" : " iw-t-dead"}`,

@@ -1,4 +1,5 @@
 /** What Python sends (interp_widgets/views/training_live.py) and what the view says back. */
+import type { Example } from "../shared/example";
 
 export type State = "empty" | "computing" | "paused" | "done" | "stopped" | "cancelled" | "failed";
 
@@ -32,13 +33,6 @@ export interface Live {
   readonly pending: Readonly<Record<string, number>>;
   readonly changes: readonly Change[];
   readonly problem: string;
-}
-
-export interface Example {
-  readonly tokens: readonly string[];
-  readonly activations: readonly number[];
-  /** Where in `tokens` the example stands: its strongest activation. */
-  readonly trigger: number;
 }
 
 export interface Row {

@@ -1,5 +1,5 @@
 /** Every sentence and number form of the view, as functions of what Python sent. */
-import { count, number, percent, visible } from "../shared/format";
+import { count, number, percent } from "../shared/format";
 import type { Change, Live } from "./state";
 
 /** 950, 34k, 1.25M, 3.1B: three digits. */
@@ -150,11 +150,6 @@ export function figures(live: Live): Figure[] {
       title: "Share of features that have not fired for a long while (the recipe's dead_after)",
     },
   ];
-}
-
-/** A token that must be seen, though it may be blank or only part of a character. */
-export function marked(token: string): string {
-  return token === "" ? "\ufffd" : visible(token).trim() || "␣";
 }
 
 /** How often, in words; the list says on how many tokens. */

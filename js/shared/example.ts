@@ -1,0 +1,133 @@
+/** Text with a feature's activations on it, shaded by their strength: text is data, never markup. */
+import { h } from "./dom";
+import { marked, number, visible } from "./format";
+
+export interface Example {
+  readonly tokens: readonly string[];
+  readonly activations: readonly number[];
+  /** Where in `tokens` the example stands: its strongest activation. */
+  readonly trigger: number;
+}
+
+/** The strongest activation of some examples: the scale of their shading. */
+export function strongest(examples: readonly Pick<Example, "activations">[]): number {
+  let top = 0;
+  for (const example of examples)
+    for (const value of example.activations) top = Math.max(top, Math.abs(value));
+  return top;
+}
+
+/** How dark a token is: faint where the feature is just active, never too dark to read. */
+export function alpha(value: number, top: number): string {
+  return (top > 0 ? 0.1 + 0.5 * Math.min(1, Math.abs(value) / top) : 0).toFixed(2);
+}
+
+/** Letters of East Asian scripts take the room of two. */
+function wide(text: string): number {
+  let width = 0;
+  for (const letter of text) width += (letter.codePointAt(0) ?? 0) >= 0x1100 ? 2 : 1;
+  return width;
+}
+
+/**
+ * One token: plain where the feature rests, a shaded mark where it is active or triggers. The blank
+ * in front of a word belongs to the token and not to the mark.
+ */
+export function tokenParts(
+  text: string,
+  value: number,
+  top: number,
+  trigger: boolean,
+): (string | HTMLElement)[] {
+  if (!(Math.abs(value) > 0) && !trigger) return [text];
+  const blank = /^ +(?=\S)/.exec(text)?.[0] ?? "";
+  const classes = [trigger && "iw-trigger", value < 0 && "iw-negative"].filter(Boolean);
+  const el = h(
+    "mark",
+    {
+      class: classes.join(" "),
+      title: `activation ${number(value)}`,
+      style: { "--iw-alpha": alpha(value, top) },
+    },
+    text.trim() === "" ? marked(text) : text.slice(blank.length),
+  );
+  return blank ? [blank, el] : [el];
+}
+
+/**
+ * One line around the trigger, as many letters before and after as asked; null: all of it. The
+ * trigger is always whole, so it can be seen however narrow the line is.
+ */
+export function exampleLine(
+  example: Example,
+  top: number,
+  letters: readonly [number, number] | null,
+): HTMLElement {
+  const words = example.tokens.map(visible);
+  const { trigger } = example;
+  let from = 0;
+  let to = words.length;
+  if (letters) {
+    from = trigger;
+    for (let room = letters[0]; from > 0; from--) {
+      room -= wide(words[from - 1]);
+      if (room < 0) break;
+    }
+    to = trigger + 1;
+    for (let room = letters[1]; to < words.length; to++) {
+      room -= wide(words[to]);
+      if (room < 0) break;
+    }
+  }
+  const line = h("span", { class: "iw-text", attrs: { dir: "ltr" } });
+  if (from > 0) line.append("…");
+  for (let at = from; at < to; at++) {
+    const first = at === from && from === 0;
+    const text = first ? words[at].trimStart() || words[at] : words[at];
+    line.append(...tokenParts(text, example.activations[at] ?? 0, top, at === trigger));
+  }
+  if (to < words.length) line.append("…");
+  return line;
+}
+
+/**
+ * Keyword in context: the trigger stands in the middle of the line, whatever its width, so that
+ * lines below each other can be read down the middle. Tokens that do not fit are left out whole:
+ * they wrap out of a box of one line, those before the trigger from right to left.
+ */
+export function kwicLine(example: Example, top: number): HTMLElement {
+  const { tokens, activations, trigger } = example;
+  const part = (at: number) =>
+    h(
+      "span",
+      { class: "iw-kwictoken" },
+      ...tokenParts(visible(tokens[at]), activations[at] ?? 0, top, at === trigger),
+    );
+  const before = h("span", { class: "iw-kwicbefore" });
+  // In the document in reading order; the boxes are filled from the trigger outwards.
+  for (let at = 0; at < trigger; at++) {
+    const el = part(at);
+    el.style.order = String(trigger - at);
+    before.append(el);
+  }
+  const after = h("span", { class: "iw-kwicafter" });
+  for (let at = trigger + 1; at < tokens.length; at++) after.append(part(at));
+  return h(
+    "span",
+    { class: "iw-text iw-kwic", attrs: { dir: "ltr" } },
+    before,
+    h("span", { class: "iw-kwictrigger" }, ...(trigger < tokens.length ? [part(trigger)] : [])),
+    after,
+  );
+}
+
+/** The text itself, as one may type it in again. */
+export function plainText(example: Pick<Example, "tokens">): string {
+  return example.tokens.join("").trim();
+}
+
+/** The trigger alone, as a name for a feature that has none yet. */
+export function triggerName(example: Example | null | undefined): string {
+  const token = example?.tokens[example.trigger];
+  return token === undefined ? "" : `“${marked(token)}”`;
+}
