@@ -1,0 +1,370 @@
+"""One pass over a corpus, for all units of all layers.
+
+    <folder>/index.json               what is indexed; written first and, when merged, last
+    <folder>/floors.safetensors       where neurons and directions count as active
+    <folder>/shards/00003.safetensors what was found in one shard; gone when merged
+    <folder>/tokens-1..., layer-...   the index (merging.py)
+
+Every file is put down whole, and a shard is encoded the same way whoever does it. So a pass that was
+killed goes on behind its last whole shard and ends with the same bytes; one that is cancelled merges
+what it has, and can go on later; and an index grows when the same call gets a longer corpus.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from filelock import FileLock, Timeout
+
+from ..dictionaries.training.corpus import Corpus
+from ..files import write_whole
+from ..jobs import Cancelled
+from ..models import Model
+from .arrays import open_arrays, write_arrays
+from .errors import FeatureError
+from .merging import merge
+from .shards import Arrays, Shard, encode_shard, floors_of, shards_of, windows_of
+from .stored import FILE, About, StoredIndex, read_about
+from .units import DenseUnits, Units
+
+CONTEXT, SHARD_TOKENS = 128, 8192
+#: Neurons and directions are active on this share of the first tokens.
+DENSE_SHARE, DENSE_TOKENS = 0.01, 8192
+#: Per entry: a position and a value, and the unit once more, by token.
+_BYTES = 4 + 2 + 2
+_BYTES_PER_TOKEN = 4 + 8 + 5 + 8
+
+Progress = Callable[[float, str], object]
+Text = str | Path | Iterable[str]
+
+
+class Encoder(Protocol):
+    """Whoever encodes shards: this process (`local`), or many (distributed.py)."""
+
+    def __call__(
+        self, model: Model, units: Units, shards: Iterator[Shard], check: Callable[[], object]
+    ) -> Iterator[tuple[Shard, Arrays]]:
+        """Each shard with what its file holds; in any order."""
+
+
+def local(
+    model: Model, units: Units, shards: Iterator[Shard], check: Callable[[], object]
+) -> Iterator[tuple[Shard, Arrays]]:
+    """One shard after the other, in this process."""
+    for shard in shards:
+        yield shard, encode_shard(model, units, shard, check)
+
+
+def build(
+    model: Model,
+    units: Units,
+    text: Text,
+    folder: Path,
+    *,
+    context: int = CONTEXT,
+    tokens: int | None = None,
+    shard_tokens: int = SHARD_TOKENS,
+    encoder: Encoder = local,
+    progress: Progress = lambda share, message: None,
+    check: Callable[[], object] = lambda: None,
+) -> StoredIndex:
+    """Index a corpus into a folder, or go on with what is there.
+
+    Args:
+        text: one text, several, or the path of a .txt or .jsonl file or of a folder of such files.
+        tokens: stop behind the shard in which so many are reached; None: the whole text.
+        shard_tokens: at least so many tokens are encoded between two looks at `check`.
+        progress: called with the share that is done and a sentence.
+        check: asked between steps; when it raises Cancelled, what is done is merged first.
+
+    Raises FeatureError for a folder that holds another index, a text without tokens, or a disk
+    that is too full; Cancelled.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{folder}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FeatureError(f"Another process is writing {folder}: wait for it to end.") from None
+    try:
+        corpus = Corpus(text, model.tokenizer, context)
+        pass_ = _Pass(model, units, corpus, folder, context, shard_tokens)
+        return pass_.run(tokens, encoder, progress, check)
+    finally:
+        lock.release()
+
+
+class _Pass:
+    """One call of `build`, which holds the folder's lock."""
+
+    def __init__(
+        self,
+        model: Model,
+        units: Units,
+        corpus: Corpus,
+        folder: Path,
+        context: int,
+        shard_tokens: int,
+    ) -> None:
+        self.model, self.corpus, self.folder = model, corpus, folder
+        self.about = self._begun(
+            About(
+                model=model.name,
+                units=units.kind,
+                scan=units.scan,
+                fingerprint=units.fingerprint,
+                layers=units.layers,
+                sizes=tuple(units.n_features(layer) for layer in units.layers),
+                context=context,
+                shard_tokens=shard_tokens,
+                names={f"{layer}/{i}": name for (layer, i), name in units.names.items()},
+            )
+        )
+        self.shards = folder / "shards"
+        self.shards.mkdir(exist_ok=True)
+        self._sweep()
+        self.units = self._with_floors(units)
+        self.read = 0  # letters of the documents that were read
+
+    def run(
+        self,
+        tokens: int | None,
+        encoder: Encoder,
+        progress: Progress,
+        check: Callable[[], object],
+    ) -> StoredIndex:
+        total = _letters(self.corpus)
+        done = sum(count for _, count, _ in self.about.shards)
+        before, ended = done, False
+        ready: dict[int, tuple[int, int, str]] = {}
+
+        def unread() -> Iterator[Shard]:
+            """The shards that nobody has encoded yet."""
+            nonlocal done, ended
+            for shard in self._shards():
+                if tokens is not None and done >= tokens:
+                    return
+                known = self._known(shard)
+                if known is not None:
+                    if shard.number >= len(self.about.shards):
+                        ready[shard.number] = known
+                        done += shard.n_tokens
+                    continue
+                done += shard.n_tokens
+                yield shard
+            ended = True
+
+        reason: Cancelled | None = None
+        try:
+            check()
+            for shard, arrays in encoder(self.model, self.units, unread(), check):
+                row = (len(shard.windows), shard.n_tokens, shard.fingerprint)
+                if not ready:
+                    self._check_disk(arrays, shard.n_tokens, total, tokens)
+                about = {"shard": json.dumps(row)}
+                write_arrays(self._path(shard.number), arrays, about)
+                ready[shard.number] = row
+                count = before + sum(t for _, t, _ in ready.values())
+                share = self.read / total if total else 0.0
+                if tokens is not None:
+                    share = max(share, count / tokens)
+                progress(min(0.97, 0.97 * share), f"{count:,} tokens read")
+                check()
+        except Cancelled as cancelled:
+            reason = cancelled
+        self._merge(ready, ended and reason is None, progress)
+        if reason is not None:
+            raise reason
+        if not self.about.shards:
+            raise FeatureError("The text holds no tokens: give at least one document.")
+        return StoredIndex(self.folder)
+
+    # --- the corpus --------------------------------------------------------------------------
+
+    def _shards(self) -> Iterator[Shard]:
+        counts = [windows for windows, _, _ in self.about.shards]
+        number = len(counts)
+        while self._path(number).exists():  # not merged yet
+            counts.append(self._row(number)[0])
+            number += 1
+        windows = windows_of(self.model, self._documents(), self.about.context)
+        return shards_of(windows, counts, self.about.shard_tokens)
+
+    def _documents(self) -> Iterator[str]:
+        self.read = 0
+        for document in self.corpus.documents():
+            self.read += len(document)
+            yield document
+
+    def _known(self, shard: Shard) -> tuple[int, int, str] | None:
+        """What is on record of a shard; raises FeatureError if it is of another text."""
+        number = shard.number
+        if number < len(self.about.shards):
+            row = self.about.shards[number]
+        elif self._path(number).exists():
+            row = self._row(number)
+        else:
+            return None
+        if row != (len(shard.windows), shard.n_tokens, shard.fingerprint):
+            raise FeatureError(
+                f"{self.folder} holds an index of another text: from shard {number} on this one "
+                "differs. Give the text it was begun with (it may go on), or another folder."
+            )
+        return row
+
+    def _row(self, number: int) -> tuple[int, int, str]:
+        _, about = open_arrays(self._path(number))
+        windows, count, hash = json.loads(about["shard"])
+        return int(windows), int(count), str(hash)
+
+    def _path(self, number: int) -> Path:
+        return self.shards / f"{number:05d}.safetensors"
+
+    # --- the folder --------------------------------------------------------------------------
+
+    def _begun(self, wanted: About) -> About:
+        """The folder's description, written now if it has none."""
+        found = read_about(self.folder)
+        if found is None:
+            if any(self.folder.iterdir()):
+                raise FeatureError(
+                    f"{self.folder} holds other files: give an empty or a new folder."
+                )
+            write_whole(self.folder / FILE, wanted.as_json())
+            return wanted
+        for name, what in (
+            ("fingerprint", "other units"),
+            ("model", "another model"),
+            ("sizes", "other layers"),
+            ("context", "windows of another length"),
+        ):
+            ours, theirs = getattr(wanted, name), getattr(found, name)
+            if ours != theirs:
+                raise FeatureError(
+                    f"{self.folder} holds an index of {what} ({name} {theirs!r}, not {ours!r}): "
+                    "give another folder."
+                )
+        # Shards that are there keep their size; a resumed pass goes on as it began.
+        return found
+
+    def _with_floors(self, units: Units) -> Units:
+        """Neurons and directions get their floors, which are found once for an index."""
+        if not isinstance(units, DenseUnits):
+            return units
+        path = self.folder / "floors.safetensors"
+        if not path.exists():
+            windows = windows_of(self.model, self.corpus.documents(), self.about.context)
+            shards = shards_of(windows, (), self.about.shard_tokens)
+            floors = floors_of(self.model, units, shards, DENSE_TOKENS, DENSE_SHARE)
+            named = {str(n): f.numpy() for n, f in zip(units.layers, floors, strict=True)}
+            write_arrays(path, named)
+        return units.above(floors_in(self.folder, units.layers))
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left behind."""
+        current = self.about.generation
+        for path in [*self.folder.iterdir(), *self.shards.iterdir()]:
+            generation = path.name.removesuffix(".safetensors").rpartition("-")[2]
+            merged = path.name.startswith(("tokens-", "layer-")) and path.parent == self.folder
+            stale = merged and generation != str(current)
+            if ".tmp-" in path.name or stale:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for number in range(len(self.about.shards)):
+            self._path(number).unlink(missing_ok=True)
+
+    def _merge(
+        self, ready: dict[int, tuple[int, int, str]], ended: bool, progress: Progress
+    ) -> None:
+        first = len(self.about.shards)
+        # Shards may come in any order; what stands behind a gap waits for the next pass.
+        numbers = list(range(first, first + len(ready)))
+        while numbers and not set(numbers) <= set(ready):
+            numbers.pop()
+        if numbers:
+            generation = self.about.generation + 1
+            paths = [self._path(number) for number in numbers]
+            kept = clipped = 0
+            last = 0
+            for path in paths:
+                found, _ = open_arrays(path)
+                kept, clipped = kept + int(found["kept"][0]), clipped + int(found["clipped"][0])
+                last = int(found["document"][-1]) + 1
+            merge(
+                self.folder,
+                generation,
+                self.about.layers,
+                paths,
+                lambda share: progress(0.97 + 0.03 * share, "putting the index together"),
+            )
+            self.about = replace(
+                self.about,
+                shards=(*self.about.shards, *(ready[number] for number in numbers)),
+                kept=self.about.kept + kept,
+                clipped=self.about.clipped + clipped,
+                documents=last,
+                generation=generation,
+            )
+        complete = ended and len(numbers) == len(ready)
+        if numbers or complete != self.about.complete:
+            self.about = replace(self.about, complete=complete)
+            write_whole(self.folder / FILE, self.about.as_json())
+        self._sweep()
+        if not any(self.shards.iterdir()):
+            self.shards.rmdir()
+
+    def _check_disk(self, arrays: Arrays, n_tokens: int, letters: int, tokens: int | None) -> None:
+        """Raises FeatureError if the first shard says that the disk will be too small."""
+        needed = predicted(arrays, n_tokens, self.about, self.read, letters, tokens)
+        free = shutil.disk_usage(self.folder).free
+        if 2 * needed > free:  # shards and the merged index are there at once
+            raise FeatureError(
+                f"The index will take about {needed / 1e9:.1f} GB and the same again while it is "
+                f"put together, but {self.folder} has {free / 1e9:.1f} GB left: give another "
+                "folder, or fewer tokens."
+            )
+
+
+def floors_in(folder: Path, layers: Iterable[int]) -> tuple[torch.Tensor, ...]:
+    """Per layer [F]: above which absolute value a neuron or direction of an index is active."""
+    found, _ = open_arrays(folder / "floors.safetensors")
+    return tuple(torch.from_numpy(found[str(layer)].copy()) for layer in layers)
+
+
+def predicted(
+    arrays: Arrays,
+    n_tokens: int,
+    about: About,
+    read: int,
+    letters: int,
+    tokens: int | None,
+) -> float:
+    """Bytes that the whole index will take, judged by one shard.
+
+    Args:
+        arrays, n_tokens: the shard's.
+        read: letters of text read for it; letters: of the whole text, 0 if unknown.
+    """
+    entries = sum(len(arrays[f"{layer}.value"]) for layer in about.layers)
+    expected = n_tokens * max(1.0, letters / max(1, read))
+    if tokens is not None:
+        expected = min(expected, max(tokens, n_tokens)) if letters else max(tokens, n_tokens)
+    per_token = _BYTES * entries / max(1, n_tokens) + _BYTES_PER_TOKEN
+    return expected * (per_token + 8 * len(about.layers)) + 16 * sum(about.sizes)
+
+
+def _letters(corpus: Corpus) -> int:
+    """About how many letters a corpus has; 0 if that cannot be told before it is read."""
+    text: Any = corpus.path if corpus.path is not None else corpus._text
+    if isinstance(text, Path):
+        from ..dictionaries.training.corpus import _files
+
+        return sum(path.stat().st_size for path in _files(text))
+    if isinstance(text, list | tuple):
+        return sum(len(document) for document in text if isinstance(document, str))
+    return 0

@@ -1,0 +1,331 @@
+"""Index: what every unit of a model means, as far as a corpus, the weights and labels tell.
+
+    index = iw.index(model, dictionary, text)      # fills in the background
+    index[2, 117]                                  # one feature, shows itself
+    index.search("texas"); index.fire("in dallas")
+
+It knows the model and the dictionary, so what is on disk (stored.py), what the weights say
+(weights.py), what somebody called a feature (book.py) and what fires on a new text come together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..dictionaries.replaced import AnyDictionary
+from ..jobs import Cancelled, Job
+from ..models import Model
+from ..models.cache import cache_folder
+from ..models.model import Prompt
+from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, floors_in, local
+from .errors import FeatureError
+from .feature import Feature
+from .firing import Firing, fire
+from .known import remember
+from .stored import StoredIndex, read_about
+from .units import DenseUnits, Units, What, units_of
+
+if TYPE_CHECKING:
+    from .book import LabelBook
+    from .search import Found
+    from .weights import Weights
+
+
+class Index:
+    """Everything that is known of some units of a model.
+
+    Made by `interp_widgets.index`, `open_index`, or `known.index_for`. As the last line of a cell
+    it shows itself: a list to search, and what each unit means.
+
+    Attributes:
+        model, dictionary: dictionary is None for neurons and directions.
+        units: what is indexed.
+        fingerprint: tells other units.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        dictionary: AnyDictionary | Any | None,
+        units: Units,
+        stored: StoredIndex | None = None,
+    ) -> None:
+        self.model, self.dictionary = model, dictionary
+        self.fingerprint = units.fingerprint
+        self._units, self._stored = units, stored
+        self._job: Job[StoredIndex] | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    def fill(self, work: Callable[[Job[StoredIndex]], StoredIndex]) -> Index:
+        """Make the stored part in the background; called once, by whoever makes an index."""
+
+        def noted(job: Job[StoredIndex]) -> StoredIndex:
+            self._stored = work(job)
+            return self._stored
+
+        self._job = Job(noted, self._changed)
+        self._job.start()
+        return self
+
+    # --- while it is made --------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """computing, done, cancelled or failed."""
+        return self._job.state if self._job else "done"
+
+    @property
+    def progress(self) -> tuple[float, str]:
+        """How far it is, 0 to 1, and a sentence."""
+        return (self._job.progress, self._job.message) if self._job else (1.0, "")
+
+    def wait(self, timeout: float | None = None) -> Index:
+        """Wait until the corpus is read.
+
+        Raises what went wrong (FeatureError, ModelError), Cancelled, or TimeoutError.
+        """
+        if self._job:
+            self._job.wait(timeout)
+        return self
+
+    def cancel(self) -> None:
+        """Stop reading. What was read is put together and stays; the same call goes on later."""
+        if self._job:
+            self._job.cancel()
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` whenever there is more, from another thread; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _changed(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+    # --- what there is -----------------------------------------------------------------------
+
+    @property
+    def so_far(self) -> StoredIndex | None:
+        """The stored part if it is there; None before, and where nothing was indexed."""
+        return self._stored
+
+    @property
+    def stored(self) -> StoredIndex:
+        """The stored part; waits for it. Raises FeatureError where nothing was indexed."""
+        if self._stored is None and self._job is not None:
+            self._job.wait()
+        if self._stored is None:
+            raise FeatureError(
+                f"There are no examples of {self.units.scan} yet: index a text, "
+                "iw.index(model, dictionary, text)."
+            )
+        return self._stored
+
+    @property
+    def units(self) -> Units:
+        """What is indexed; neurons and directions with the floors of the index."""
+        units = self._units
+        if isinstance(units, DenseUnits) and units.floors is None and self._stored is not None:
+            self._units = units = units.above(floors_in(self._stored.folder, units.layers))
+        return units
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        return self._units.layers
+
+    def n_features(self, layer: int) -> int:
+        return self._units.n_features(layer)
+
+    @cached_property
+    def book(self) -> LabelBook:
+        """The labels: those that came with the dictionary, and the user's own over them."""
+        from .book import LabelBook
+
+        shipped = getattr(self.dictionary, "labels", {})
+        return LabelBook(self._units.scan, shipped, fingerprint=self.fingerprint)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """What the weights say of the units."""
+        from .weights import Weights
+
+        return Weights(self.model, self.dictionary if self.dictionary is not None else self._units)
+
+    def __getitem__(self, key: tuple[int, int]) -> Feature:
+        """index[layer, number]. Raises FeatureError where there is no such unit."""
+        if not (isinstance(key, tuple) and len(key) == 2):
+            raise FeatureError(
+                f"A {self._units.kind} is named by its layer and number, index[2, 117], "
+                f"not {key!r}."
+            )
+        return Feature(self, int(key[0]), int(key[1]))
+
+    def features(self, layer: int | None = None) -> Iterator[Feature]:
+        """All units, or those of one layer, in order."""
+        for each in self.layers if layer is None else (layer,):
+            for number in range(self.n_features(each)):
+                yield Feature(self, each, number)
+
+    def fire(self, text: Prompt) -> Firing:
+        """What fires on a text, all units; one run of the model."""
+        return fire(self.model, self.units, text)
+
+    def search(self, query: str = "", **how: Any) -> list[Found]:
+        """Units by label, number or text; see `features.search.search`."""
+        from .search import search
+
+        return search(self, query, **how)
+
+    def label(self, layer: int, feature: int) -> str:
+        """What a unit is called; "" where it has no name."""
+        named = self._units.names.get((layer, feature))
+        if named is not None:
+            return named
+        label = self.book.get(layer, feature)
+        return label.text if label else ""
+
+    # --- how it shows itself -----------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        count = sum(self.n_features(layer) for layer in self.layers)
+        what = f"{count:,} {self._units.kind}s of {len(self.layers)} layers"
+        if self.state != "done":
+            share, message = self.progress
+            return f"Index({self._units.scan!r}, {what}, {self.state}, {share:.0%}, {message})"
+        if self._stored is None:
+            return f"Index({self._units.scan!r}, {what}, no text indexed)"
+        stored = self._stored
+        part = "" if stored.about.complete else ", the corpus not read to its end"
+        return (
+            f"Index({self._units.scan!r}, {what}, {stored.n_tokens:,} tokens, "
+            f"{stored.n_bytes / 1e6:.1f} MB{part})"
+        )
+
+    @cached_property
+    def view(self) -> Any:
+        """The widget that shows it."""
+        from ..views.features_live import show
+
+        return show(self)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.view._repr_mimebundle_(**options)
+
+
+def index(
+    model: Model,
+    what: What | str | Path | None,
+    text: Text | None = None,
+    *,
+    folder: str | Path | None = None,
+    context: int = CONTEXT,
+    tokens: int | None = None,
+    shard_tokens: int = SHARD_TOKENS,
+    encoder: Encoder = local,
+) -> Index:
+    """One pass over a text for all units of all layers, in the background.
+
+    The same call again opens what is there, goes on where it was cancelled or killed, and reads
+    what a longer text has more.
+
+    Args:
+        what: a dictionary, or where to load one from; "neurons" or None for all MLP neurons;
+            {name: (place, vector)} for directions.
+        text: one text, several, or the path of a .txt or .jsonl file or of a folder of such files.
+            None: the free text that comes with the package.
+        folder: where the index lies. None: in the cache, by model, units and text.
+        context: tokens per window, the special one in front included; at most the model's.
+        tokens: stop when so many are read; None: the whole text.
+        shard_tokens: at least so many tokens are read between two chances to cancel.
+        encoder: who runs the model; `distributed.ray_workers` for many processes or machines.
+
+    Raises FeatureError or DictionaryError for units that do not fit the model, and FeatureError
+    for a folder that holds another index (other problems are raised by `wait`).
+    """
+    if isinstance(what, str | Path) and what != "neurons":
+        from ..dictionaries import load
+
+        what = load(what)
+    if text is None:
+        from .free_text import free_text
+
+        text = free_text()
+    if isinstance(text, Iterator):
+        text = list(text)
+    units = units_of(model, what)  # type: ignore[arg-type]
+    where = Path(folder) if folder is not None else _in_cache(model, units, text, context)
+    about = read_about(where) if where.is_dir() else None
+    if about is not None and about.fingerprint != units.fingerprint:
+        raise FeatureError(f"{where} holds an index of {about.scan}: give another folder.")
+    dictionary = None if what is None or isinstance(what, str) else what
+    found = Index(model, dictionary, units)
+
+    def work(job: Job[StoredIndex]) -> StoredIndex:
+        def told(share: float, message: str) -> None:
+            job.report(share, message)
+
+        try:
+            return build(
+                model,
+                units,
+                text,
+                where,
+                context=context,
+                tokens=tokens,
+                shard_tokens=shard_tokens,
+                encoder=encoder,
+                progress=told,
+                check=job.check,
+            )
+        except Cancelled:
+            about = read_about(where)
+            if about is not None and about.generation:
+                found._stored = StoredIndex(where)
+            raise
+
+    remember(found)
+    return found.fill(work)
+
+
+def open_index(folder: str | Path, model: Model, what: What | str | Path | None = None) -> Index:
+    """An index that lies in a folder.
+
+    Args:
+        what: as `index` takes it; None: the model's own dictionary where it has one that fits,
+            else its neurons.
+
+    Raises FeatureError for a folder without an index, or one of other units.
+    """
+    from ..dictionaries import load
+
+    stored = StoredIndex(folder)
+    if what is None and stored.about.units == "feature" and model.dictionary is not None:
+        what = model.dictionary
+    if isinstance(what, str | Path) and what != "neurons":
+        what = load(what)
+    units = units_of(model, what)  # type: ignore[arg-type]
+    if units.fingerprint != stored.about.fingerprint:
+        raise FeatureError(
+            f"{stored.folder} is an index of {stored.about.scan} ({stored.about.units}s of "
+            f"{stored.about.model}), which is not {units.scan}: give what it was made of."
+        )
+    found = Index(model, None if what is None or isinstance(what, str) else what, units, stored)
+    remember(found)
+    return found
+
+
+def _in_cache(model: Model, units: Units, text: Text, context: int) -> Path:
+    """A folder of its own for this model, these units and this text."""
+    if isinstance(text, Path):
+        first = str(text.resolve())
+    else:
+        documents: Iterable[str] = [text] if isinstance(text, str) else text
+        first = next((d for d in documents if isinstance(d, str)), "")
+    found = hashlib.sha256(f"{model.origin}\n{context}\n{first}".encode())
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{model.name}-{units.scan}")[:60]
+    return cache_folder() / "indexes" / f"{name}-{units.fingerprint[:8]}-{found.hexdigest()[:8]}"

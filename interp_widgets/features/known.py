@@ -1,0 +1,59 @@
+"""Which index belongs to a dictionary: so that a click on a node finds its examples.
+
+An index that was made or opened is remembered by the fingerprint of its units for as long as
+somebody holds it. Where nobody has made one, there may be one in the folder "index" beside the
+dictionary's own, as the organism has; and else there is one without examples, which still knows
+names, weights, and what fires on a text.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .stored import FILE, StoredIndex, read_about
+from .units import Units, What, units_of
+
+if TYPE_CHECKING:
+    from ..models import Model
+    from .index import Index
+
+_LOCK = threading.RLock()
+_MADE: weakref.WeakKeyDictionary[Model, dict[str, Index]] = weakref.WeakKeyDictionary()
+
+
+def remember(index: Index) -> None:
+    """From now on this is the index of its units in its model."""
+    if index.model is not None:
+        with _LOCK:
+            _MADE.setdefault(index.model, {})[index.fingerprint] = index
+
+
+def index_for(model: Model, what: What | None) -> Index:
+    """The index of a dictionary (or of neurons, or directions) in a model; see above.
+
+    Raises as `units_of` does.
+    """
+    from .index import Index
+
+    units = units_of(model, what)
+    with _LOCK:
+        found = _MADE.get(model, {}).get(units.fingerprint)
+        if found is None:
+            dictionary = None if isinstance(what, str) or what is None else what
+            found = Index(model, dictionary, units, _beside(model, units))
+            remember(found)
+        return found
+
+
+def _beside(model: Model, units: Units) -> StoredIndex | None:
+    """The index that came with the model's dictionary, if it is of these units."""
+    if model.dictionary is None:
+        return None
+    folder = Path(model.dictionary).parent / "index"
+    if not (folder / FILE).is_file():
+        return None
+    about = read_about(folder)
+    return StoredIndex(folder) if about and about.fingerprint == units.fingerprint else None

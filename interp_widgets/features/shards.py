@@ -1,0 +1,231 @@
+"""A corpus, cut into shards, and what units do on one of them.
+
+Documents are cut into windows of at most `context` tokens, each with the special token in front that
+every prompt has; windows in reading order fill shards of some thousand tokens. A shard is encoded
+alone and always in the same batches, so whoever does it, again or elsewhere, gets the same bytes.
+
+What is kept of a shard: the tokens (ids, text, where windows begin, which document), and per layer
+the active (unit, token, value) triples, sorted by unit and then by token. Values are rounded to
+float16, and whatever an index says is said of the rounded values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..dictionaries.metrics.text import counted
+from ..models import Model
+from ..models.plan_checks import width_of
+from .errors import FeatureError
+from .units import Units
+
+# Numbers of the largest tensors of a batch: what is read at all layers, and [token, F] of one.
+MAX_NUMBERS = 1 << 25
+MAX_TOKENS = 4096
+LARGEST = float(np.finfo(np.float16).max)
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Window:
+    """ids: with the special token in front; document: the number of its text."""
+
+    ids: tuple[int, ...]
+    document: int
+
+
+@dataclass(frozen=True)
+class Shard:
+    """number: counted from 0; windows: in reading order."""
+
+    number: int
+    windows: tuple[Window, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that are indexed: all but those in front of windows."""
+        return sum(len(window.ids) - 1 for window in self.windows)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the tokens."""
+        found = hashlib.sha256()
+        for window in self.windows:
+            found.update(np.array([len(window.ids), *window.ids], dtype="<u4").tobytes())
+        return found.hexdigest()[:32]
+
+
+def windows_of(model: Model, documents: Iterable[str], context: int) -> Iterator[Window]:
+    """The windows of documents; raises FeatureError for what is no text."""
+    limit = getattr(model.config, "max_position_embeddings", None) or context
+    size = min(context, limit) - 1
+    if size < 2:
+        raise FeatureError(f"A context of {context} tokens is too short: give at least 3.")
+    for number, document in enumerate(documents):
+        if not isinstance(document, str):
+            raise FeatureError(
+                f"Documents are texts, but document {number} is {type(document).__name__}."
+            )
+        ids = model.tokenizer(document, add_special_tokens=False, verbose=False)["input_ids"]
+        for start in range(0, len(ids), size):
+            window = model.tokenize(ids[start : start + size])
+            if len(window) > 1:
+                yield Window(tuple(window.tolist()), number)
+
+
+def shards_of(windows: Iterator[Window], known: Iterable[int], tokens: int) -> Iterator[Shard]:
+    """Windows in shards.
+
+    Args:
+        known: how many windows the first shards have, where they were cut before.
+        tokens: at least so many in each further one.
+    """
+    number = 0
+    for count in known:
+        taken = tuple(window for _, window in zip(range(count), windows, strict=False))
+        if taken:
+            yield Shard(number, taken)
+        number += 1
+    some: list[Window] = []
+    held = 0
+    for window in windows:
+        some.append(window)
+        held += len(window.ids) - 1
+        if held >= tokens:
+            yield Shard(number, tuple(some))
+            number, some, held = number + 1, [], 0
+    if some:
+        yield Shard(number, tuple(some))
+
+
+def encode_shard(
+    model: Model, units: Units, shard: Shard, check: Callable[[], object] = lambda: None
+) -> Arrays:
+    """What a shard's file holds.
+
+    Args:
+        check: called before every run of the model; may raise to stop.
+
+    Returns: "ids" u32 [T], "text" u8, "text_ptr" i64 [T + 1], "window_ptr" i64 [W + 1],
+    "document" u32 [W], "kept" i64 [1] (tokens that may be active: all but special ones),
+    "clipped" i64 [1] (values beyond float16), and per layer "3.ptr" i64 [F + 1],
+    "3.position" u32 [n], "3.value" f16 [n].
+    """
+    starts = np.concatenate([[0], np.cumsum([len(w.ids) - 1 for w in shard.windows])])
+    found: dict[int, list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float16]]]]
+    found = {layer: [] for layer in units.layers}
+    kept = clipped = 0
+    for chosen in _batches(model, units, shard):
+        check()
+        ids, keep, position = _padded(model, shard, chosen, starts)
+        seen = model.run(ids, mask=position >= -1, read=units.reads, logits=False).seen
+        there = position[keep].numpy()
+        kept += len(there)
+        for layer, place in zip(units.layers, units.reads, strict=True):
+            x = seen[place]
+            x = x[keep.to(x.device)].to(model.device, model.dtype)
+            token, feature, value = (t.cpu() for t in units.active(layer, x))
+            if not bool(value.isfinite().all()):
+                raise FeatureError(
+                    f"{units.scan}, layer {layer}: an activation is NaN or infinite in shard "
+                    f"{shard.number}."
+                )
+            clipped += int((value.abs() > LARGEST).sum())
+            half = value.clamp(-LARGEST, LARGEST).to(torch.float16).numpy()
+            active = half != 0
+            found[layer].append(
+                (feature.numpy()[active], there[token.numpy()[active]], half[active])
+            )
+    arrays: Arrays = _tokens(model, shard, starts)
+    arrays["kept"] = np.array([kept], dtype=np.int64)
+    arrays["clipped"] = np.array([clipped], dtype=np.int64)
+    for layer, parts in found.items():
+        feature, where, values = (np.concatenate([part[i] for part in parts]) for i in range(3))  # type: ignore[assignment]
+        order = np.argsort(feature * int(starts[-1] + 1) + where)
+        counts = np.bincount(feature, minlength=units.n_features(layer))
+        arrays[f"{layer}.ptr"] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        arrays[f"{layer}.position"] = where[order].astype(np.uint32)
+        arrays[f"{layer}.value"] = values[order]
+    return arrays
+
+
+def floors_of(
+    model: Model, units: Any, shards: Iterable[Shard], tokens: int, share: float
+) -> tuple[Tensor, ...]:
+    """Per layer [F], above which a dense unit is active: so that it is on `share` of the first
+    `tokens` tokens."""
+    parts: dict[int, list[Tensor]] = {layer: [] for layer in units.layers}
+    done = 0
+    for shard in shards:
+        starts = np.concatenate([[0], np.cumsum([len(w.ids) - 1 for w in shard.windows])])
+        for chosen in _batches(model, units, shard):
+            ids, keep, position = _padded(model, shard, chosen, starts)
+            seen = model.run(ids, mask=position >= -1, read=units.reads, logits=False).seen
+            for layer, place in zip(units.layers, units.reads, strict=True):
+                parts[layer].append(units.values(layer, seen[place][keep]).abs().float().cpu())
+            done += int(keep.sum())
+            if done >= tokens:
+                break
+        if done >= tokens:
+            break
+    found = []
+    for rows in parts.values():
+        values = torch.cat(rows)
+        place = max(1, round(share * len(values)))
+        found.append(values.topk(place, dim=0).values[-1])
+    return tuple(found)
+
+
+def _batches(model: Model, units: Units, shard: Shard) -> Iterator[list[int]]:
+    """Windows that run together, long ones first."""
+    read = sum(width_of(model, place) for place in units.reads)
+    widest = max(read, *(units.n_features(layer) for layer in units.layers))
+    tokens = max(1, min(MAX_TOKENS, MAX_NUMBERS // widest))
+    order = sorted(range(len(shard.windows)), key=lambda i: -len(shard.windows[i].ids))
+    while order:
+        size = max(1, tokens // len(shard.windows[order[0]].ids))
+        chosen, order = order[:size], order[size:]
+        yield chosen
+
+
+def _padded(
+    model: Model, shard: Shard, chosen: list[int], starts: NDArray[np.int64]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """ids [batch, position]; keep: bool, which may carry active units; position: int64, the token's
+    place in the shard, −1 for those in front and −2 for padding."""
+    longest = max(len(shard.windows[i].ids) for i in chosen)
+    ids = torch.zeros(len(chosen), longest, dtype=torch.int64)
+    position = torch.full((len(chosen), longest), -2, dtype=torch.int64)
+    for row, index in enumerate(chosen):
+        window = shard.windows[index].ids
+        ids[row, : len(window)] = torch.tensor(window)
+        position[row, : len(window)] = torch.arange(len(window)) - 1 + int(starts[index])
+        position[row, 0] = -1
+    keep = counted(model, ids) & (position >= 0)
+    return ids, keep, position
+
+
+def _tokens(model: Model, shard: Shard, starts: NDArray[np.int64]) -> Arrays:
+    pieces = [
+        text.encode("utf-8", "replace")
+        for window in shard.windows
+        for text in model.texts(window.ids)[1:]
+    ]
+    ids = [i for window in shard.windows for i in window.ids[1:]]
+    ends = np.cumsum([0, *(len(piece) for piece in pieces)])
+    return {
+        "ids": np.array(ids, dtype=np.uint32),
+        "text": np.frombuffer(b"".join(pieces), dtype=np.uint8),
+        "text_ptr": ends.astype(np.int64),
+        "window_ptr": starts.astype(np.int64),
+        "document": np.array([window.document for window in shard.windows], dtype=np.uint32),
+    }

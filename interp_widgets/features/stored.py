@@ -1,0 +1,379 @@
+"""An index on disk, read with numpy alone: where every unit was active on a corpus.
+
+`index.json` says what was indexed and which files hold it (merging.py has the layout). Files are
+memory-mapped, so opening is quick whatever the size, and a look-up reads one unit's entries.
+Positions count the indexed tokens of all windows; the special token in front of each is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import Arrays, open_arrays
+from .errors import FeatureError
+from .merging import layer_file, tokens_file
+from .values import Entries, Example, Group, Histogram, Together
+
+FILE = "index.json"
+FORMAT, VERSION = "interp_widgets.index", 1
+#: Co-activation is counted on at most so many of a unit's tokens, evenly spaced.
+_MOST_TOKENS = 2000
+
+
+@dataclass(frozen=True)
+class About:
+    """What was indexed.
+
+    Attributes:
+        model: the model's name; units: "feature", "neuron" or "direction"; scan: their name.
+        fingerprint: tells other units from these.
+        layers, sizes: layer numbers, and how many units each has.
+        context: tokens per window, the special one included.
+        shard_tokens: at least so many tokens per shard.
+        shards: (windows, tokens, hash) of each shard, in order.
+        kept: tokens that could be active; documents: texts begun.
+        generation: of the merged files; 0: none yet. merged: how many shards they hold.
+        complete: whether the whole corpus was read.
+        clipped: values that float16 could not hold.
+        names: of directions, by "layer/number".
+    """
+
+    model: str
+    units: str
+    scan: str
+    fingerprint: str
+    layers: tuple[int, ...]
+    sizes: tuple[int, ...]
+    context: int
+    shard_tokens: int
+    shards: tuple[tuple[int, int, str], ...] = ()
+    kept: int = 0
+    documents: int = 0
+    generation: int = 0
+    complete: bool = False
+    clipped: int = 0
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """What index.json holds."""
+        document = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def read_about(folder: Path) -> About | None:
+    """What a folder's index.json says; None where there is none.
+
+    Raises FeatureError for one that cannot be read.
+    """
+    path = folder / FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FeatureError(f"{path} is not readable JSON ({error}).") from error
+    try:
+        if document.pop("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        if document.pop("version") != VERSION:
+            raise ValueError("it was written by another version of interp_widgets")
+        shards = tuple((int(n), int(t), str(hash)) for n, t, hash in document.pop("shards"))
+        layers, sizes = (tuple(map(int, document.pop(name))) for name in ("layers", "sizes"))
+        return About(**document, layers=layers, sizes=sizes, shards=shards)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FeatureError(f"{path} is not an index's description ({error}).") from error
+
+
+class StoredIndex:
+    """A finished or cancelled index, open for reading; safe to use from several threads.
+
+    Raises FeatureError for a folder that holds none, or files that do not fit.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        about = read_about(self.folder)
+        if about is None or about.generation < 1:
+            raise FeatureError(
+                f"{self.folder} holds no index that can be read: call iw.index(..., "
+                "folder=...) with this folder, which begins or goes on."
+            )
+        self.about = about
+        self._tokens, _ = open_arrays(tokens_file(self.folder, about.generation))
+        self._layers: dict[int, Arrays] = {}
+        for layer, size in zip(about.layers, about.sizes, strict=True):
+            path = layer_file(self.folder, about.generation, layer)
+            found, _ = open_arrays(path)
+            if len(found["ptr"]) != size + 1 or len(found["token_ptr"]) != self.n_positions + 1:
+                raise FeatureError(f"{path} does not belong to this index: make it again.")
+            self._layers[layer] = found
+        self._letters = self._tokens["text"].tobytes() if self.n_positions < 1 << 22 else None
+
+    def __repr__(self) -> str:
+        a = self.about
+        units = f"{sum(a.sizes):,} {a.units}s of {len(a.layers)} layers"
+        state = "" if a.complete else ", the corpus not read to its end"
+        return f"StoredIndex({a.scan!r}, {units}, {self.n_tokens:,} tokens{state})"
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        return self.about.layers
+
+    @property
+    def n_positions(self) -> int:
+        """Tokens stored, special ones inside texts included."""
+        return len(self._tokens["ids"])
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens on which units could be active: what densities are shares of."""
+        return self.about.kept
+
+    @property
+    def n_windows(self) -> int:
+        return len(self._tokens["document"])
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all files."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    @property
+    def ids(self) -> NDArray[np.uint32]:
+        """Token ids, [n_positions]."""
+        return self._tokens["ids"]
+
+    @property
+    def window_ptr(self) -> NDArray[np.int64]:
+        """Where windows begin, [n_windows + 1]."""
+        return self._tokens["window_ptr"]
+
+    def n_features(self, layer: int) -> int:
+        return len(self._layer(layer)["ptr"]) - 1
+
+    def counts(self, layer: int) -> NDArray[np.int64]:
+        """On how many tokens each unit is active, [F]."""
+        return np.diff(self._layer(layer)["ptr"])
+
+    def density(self, layer: int) -> NDArray[np.float64]:
+        """On which share of the tokens each unit is active, [F]."""
+        return self.counts(layer) / max(1, self.n_tokens)
+
+    def strongest(self, layer: int) -> NDArray[np.float32]:
+        """The largest absolute activation of each unit, [F]; 0 where never active."""
+        return np.asarray(self._layer(layer)["strongest"])
+
+    def entries(self, layer: int, feature: int) -> Entries:
+        """Everything one unit did."""
+        found, start, end = self._span(layer, feature)
+        return Entries(
+            found["position"][start:end].astype(np.int64),
+            found["value"][start:end].astype(np.float32),
+        )
+
+    # --- examples ----------------------------------------------------------------------------
+
+    def examples(
+        self,
+        layer: int,
+        feature: int,
+        n: int = 20,
+        *,
+        sign: int = 1,
+        before: int = 16,
+        behind: int = 8,
+    ) -> list[Example]:
+        """The windows where a unit is strongest, strongest first, each around its strongest token.
+
+        A window counts once, by its strongest token (the first of equals); of windows with the same
+        tokens the first counts.
+
+        Args:
+            sign: 1 for the largest values, −1 for the most negative ones.
+            before, behind: so many tokens of the window around the trigger.
+        """
+        entries = self.entries(layer, feature)
+        strength = entries.value * sign
+        order = np.argsort(-strength, kind="stable")
+        windows: set[int] = set()
+        texts: set[bytes] = set()
+        found: list[Example] = []
+        for place in order.tolist():
+            if len(found) == n or strength[place] <= 0:
+                break
+            window = self._window(int(entries.position[place]))
+            if window in windows:
+                continue
+            windows.add(window)
+            text = self.ids[slice(*self.window(window))].tobytes()
+            if text in texts:
+                continue
+            texts.add(text)
+            found.append(self._example(entries, int(entries.position[place]), before, behind))
+        return found
+
+    def groups(
+        self,
+        layer: int,
+        feature: int,
+        n: int = 5,
+        each: int = 5,
+        *,
+        before: int = 16,
+        behind: int = 8,
+    ) -> list[Group]:
+        """Active tokens in n groups of equal size by rank, strongest first, with examples of each.
+
+        Examples are evenly spaced in rank, so they show what a unit does at that strength, and not
+        at its best only. Strength is the absolute value.
+        """
+        entries = self.entries(layer, feature)
+        if not len(entries):
+            return []
+        size = np.abs(entries.value)
+        order = np.argsort(-size, kind="stable")
+        found = []
+        for number in range(n):
+            part = order[len(order) * number // n : len(order) * (number + 1) // n]
+            if not len(part):
+                continue
+            few = np.unique(np.linspace(0, len(part) - 1, min(each, len(part))).round().astype(int))
+            found.append(
+                Group(
+                    f"{100 - 100 * (number + 1) // n}–{100 - 100 * number // n}%",
+                    float(size[part[-1]]),
+                    float(size[part[0]]),
+                    tuple(
+                        self._example(entries, int(entries.position[i]), before, behind)
+                        for i in part[few].tolist()
+                    ),
+                )
+            )
+        return found
+
+    def example_at(
+        self, layer: int, feature: int, position: int, before: int = 16, behind: int = 8
+    ) -> Example:
+        """The text around one token. Raises FeatureError for a position that there is not."""
+        if not 0 <= position < self.n_positions:
+            raise FeatureError(
+                f"There is no token {position}: the index has {self.n_positions:,} tokens."
+            )
+        return self._example(self.entries(layer, feature), position, before, behind)
+
+    def histogram(self, layer: int, feature: int, bins: int = 40) -> Histogram:
+        """How often each strength occurs among the active tokens, in bins of equal width.
+
+        From 0 to the strongest, or for values of both signs from the smallest to the largest.
+        """
+        values = self.entries(layer, feature).value
+        low = min(0.0, float(values.min())) if len(values) else 0.0
+        high = max(0.0, float(values.max())) if len(values) else 1.0
+        counts, edges = np.histogram(values, bins=bins, range=(low, high))
+        return Histogram(edges, counts.astype(np.int64))
+
+    # --- what else is active -----------------------------------------------------------------
+
+    def together(
+        self, layer: int, feature: int, n: int = 10, other_layer: int | None = None
+    ) -> list[Together]:
+        """The units of a layer that are active on the same tokens, by Jaccard's measure.
+
+        For a unit with more than 2,000 tokens, counted on that many and extrapolated.
+
+        other_layer: None: the same layer.
+        """
+        other = layer if other_layer is None else other_layer
+        position = self.entries(layer, feature).position
+        total = len(position)
+        if total > _MOST_TOKENS:
+            position = position[np.linspace(0, total - 1, _MOST_TOKENS).round().astype(np.int64)]
+        found = self._layer(other)
+        pointer, units = found["token_ptr"], found["token_unit"]
+        starts, sizes = pointer[position], pointer[position + 1] - pointer[position]
+        places = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+        counts = np.bincount(units[places], minlength=len(found["ptr"]) - 1)
+        both = counts * (total / max(1, len(position)))
+        either = total + np.diff(found["ptr"]) - both
+        jaccard = both / np.maximum(either, 1)
+        if other == layer:
+            jaccard[feature] = 0
+        best = np.argsort(-jaccard, kind="stable")[:n]
+        return [
+            Together(other, int(i), round(float(both[i])), float(jaccard[i]))
+            for i in best
+            if jaccard[i] > 0
+        ]
+
+    def active_at(self, position: int) -> list[tuple[int, int]]:
+        """The units that are active on a token, as (layer, unit)."""
+        found = []
+        for layer, arrays in self._layers.items():
+            start, end = arrays["token_ptr"][position : position + 2]
+            found += [(layer, int(unit)) for unit in arrays["token_unit"][start:end]]
+        return found
+
+    # --- text --------------------------------------------------------------------------------
+
+    def tokens(self, start: int, stop: int) -> list[str]:
+        """What each token from start to stop adds to the text."""
+        ends = self._tokens["text_ptr"][start : stop + 1].tolist()
+        letters = self._letters if self._letters is not None else self._tokens["text"]
+        return [bytes(letters[a:b]).decode("utf-8", "replace") for a, b in pairwise(ends)]
+
+    def text(self, start: int, stop: int) -> str:
+        return "".join(self.tokens(start, stop))
+
+    def window(self, number: int) -> tuple[int, int]:
+        """Where a window begins and ends."""
+        start, end = self.window_ptr[number : number + 2].tolist()
+        return start, end
+
+    def window_of(self, position: int) -> tuple[int, int]:
+        """Where the window of a token begins and ends."""
+        return self.window(self._window(position))
+
+    def _window(self, position: int) -> int:
+        return int(np.searchsorted(self.window_ptr, position, side="right")) - 1
+
+    def _example(self, entries: Entries, position: int, before: int, behind: int) -> Example:
+        window = self._window(position)
+        first, last = self.window(window)
+        start, stop = max(first, position - before), min(last, position + behind + 1)
+        low, high = np.searchsorted(entries.position, (start, stop))
+        values = np.zeros(stop - start, dtype=np.float32)
+        values[entries.position[low:high] - start] = entries.value[low:high]
+        return Example(
+            tuple(self.tokens(start, stop)),
+            tuple(values.tolist()),
+            position - start,
+            position,
+            int(self._tokens["document"][window]),
+        )
+
+    def _layer(self, layer: int) -> Arrays:
+        try:
+            return self._layers[layer]
+        except KeyError:
+            listed = ", ".join(map(str, self.layers))
+            raise FeatureError(
+                f"The index has no {self.about.units}s of layer {layer!r}; layers: {listed}."
+            ) from None
+
+    def _span(self, layer: int, feature: int) -> tuple[Arrays, int, int]:
+        found = self._layer(layer)
+        size = len(found["ptr"]) - 1
+        if not 0 <= feature < size:
+            raise FeatureError(
+                f"Layer {layer} has no {self.about.units} {feature!r}: there are {size:,}, counted "
+                "from 0."
+            )
+        start, end = found["ptr"][feature : feature + 2].tolist()
+        return found, start, end
