@@ -26,7 +26,7 @@ def document(**changes: Any) -> str:
 
 
 def test_labels_come_back_as_they_were_written(tmp_path: Path) -> None:
-    said = {(1, 2): TEXAS, (0, 7): Label("<b>día</b>\n“quoted”", source="by hand")}
+    said = {(1, 2): TEXAS, (0, 7): Label("<b>día</b> “quoted”", source="by hand")}
     write(said, tmp_path, source="by hand")
     assert read(tmp_path) == said
 

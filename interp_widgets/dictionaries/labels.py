@@ -1,29 +1,44 @@
 """Names of features, in a file `labels.json` beside a dictionary's weights.
 
     {"format": "interp_widgets.labels", "version": 1, "source": "how they were found",
-     "labels": [{"layer": 2, "feature": 117, "text": "texas", "score": 0.97, "control": 0.51,
-                 "samples": 240}]}
+     "labels": [{"layer": 2, "feature": 117, "text": "texas", "score": 0.97, "low": 0.95,
+                 "high": 0.99, "control": 0.51, "samples": 240, "kind": "proposed",
+                 "date": "2026-03-01"}]}
 
-A label is a claim, so it comes with how well it holds: `score` is how well the feature's
-activation separates text the label speaks of from other text (area under the ROC curve), on so
-many samples, and `control` is the same for random features. A label found in another way than the
-rest has a `source` of its own.
+A label is a claim, so it comes with how well it holds: `score` is how well the label and the
+feature's activation go together on text (area under the ROC curve), on so many samples, `low` and
+`high` are its 95% interval, and `control` is the same for random features. A label found in another
+way than the rest has a `source` of its own. What is not known is left out.
+
+A label is one line of at most 200 characters. `checked` refuses anything else; a file by others is
+read in a kinder way (`one_line`).
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
+import re
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.files import write_whole
 
 FILE = "labels.json"
+LONGEST = 200
 _FORMAT, _VERSION = "interp_widgets.labels", 1
+_LARGEST_FILE = 256 << 20
+
+Kind = Literal["", "by hand", "imported", "proposed", "shipped"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+# Text that turns the direction of what stands around it can make a label read as something else.
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,8 @@ class Label:
     """What a feature is called, and how well that holds (None: not measured).
 
     score: area under the ROC curve, 0 to 1; control: the same for random features;
-    samples: how many texts both rest on; source: who or what named it.
+    samples: how many texts both rest on; source: who or what named it; kind: how it came here
+    ("": not known); low, high: the 95% interval of the score; date: the ISO day it was given.
     """
 
     text: str
@@ -39,10 +55,54 @@ class Label:
     control: float | None = None
     samples: int = 0
     source: str = ""
+    kind: Kind = ""
+    low: float | None = None
+    high: float | None = None
+    date: str = ""
 
 
 Labels = Mapping[tuple[int, int], Label]
 """By (layer, feature)."""
+
+
+class Newer(DictionaryError):
+    """A file by a later version of this package: whole, but not ours to read or to change."""
+
+
+def checked(text: object) -> str:
+    """The text of a label, without space around it.
+
+    Raises DictionaryError for what is no text, empty, longer than 200 characters, or not one line
+    of characters that can be shown.
+    """
+    if not isinstance(text, str):
+        raise DictionaryError(f"A label is a text, not {type(text).__name__}.")
+    stripped = text.strip()
+    if not stripped:
+        raise DictionaryError("A label needs a text: this one is empty.")
+    if len(stripped) > LONGEST:
+        raise DictionaryError(
+            f"A label is one line of at most {LONGEST} characters: this one has {len(stripped)}."
+        )
+    if stripped != _shown(stripped):
+        raise DictionaryError(
+            f"A label is one line of plain characters: {stripped[:40]!r} holds a line break or "
+            "another character that cannot be shown."
+        )
+    return stripped
+
+
+def one_line(text: str) -> str:
+    """Somebody else's text as a label: whitespace is one space each, characters that cannot be
+    shown are left out, and what is too long ends in "…" ("" where nothing is left)."""
+    # Nothing of the rest would be kept, however long it is.
+    line = " ".join(_shown(re.sub(r"\s+", " ", text[: 20 * LONGEST])).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"
+
+
+def _shown(text: str) -> str:
+    plain = _TURNS.sub("", text)
+    return "".join(c for c in plain if unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp"))
 
 
 def read(folder: Path) -> dict[tuple[int, int], Label]:
@@ -51,16 +111,32 @@ def read(folder: Path) -> dict[tuple[int, int], Label]:
     Raises DictionaryError for a file that does not follow the layout above.
     """
     path = folder / FILE
-    if not path.is_file():
-        return {}
+    return read_file(path) if path.is_file() else {}
+
+
+def read_file(path: Path) -> dict[tuple[int, int], Label]:
+    """The labels in a file. Raises DictionaryError for one that does not follow the layout."""
+    return rows_of(document_of(path), path)
+
+
+def document_of(path: Path) -> dict[str, Any]:
+    """The JSON of a labels file. Raises DictionaryError; Newer where a later version wrote it."""
     try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise ValueError(f"more than {_LARGEST_FILE >> 20} MB")
         document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DictionaryError(f"{path} is not readable JSON ({error}).") from error
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise DictionaryError(f'{path} has no "format": "{_FORMAT}".')
-    if document.get("version") != _VERSION:
-        raise DictionaryError(f"{path} was written by a newer interp_widgets: update the package.")
+    version = document.get("version")
+    if version != _VERSION:
+        raise Newer(f"{path} was written by a newer interp_widgets: update the package.")
+    return document
+
+
+def rows_of(document: dict[str, Any], path: Path) -> dict[tuple[int, int], Label]:
+    """The labels of a file's JSON."""
     rows, source = document.get("labels"), str(document.get("source", ""))
     if not isinstance(rows, list):
         raise DictionaryError(f"{path}: labels is not a list.")
@@ -72,7 +148,11 @@ def read(folder: Path) -> dict[tuple[int, int], Label]:
                 _share(row.get("score")),
                 _share(row.get("control")),
                 _whole(row.get("samples", 0)),
-                str(row.get("source", source)),
+                _source(row.get("source", source)),
+                _kind(row.get("kind", "")),
+                _share(row.get("low")),
+                _share(row.get("high")),
+                _day(row.get("date", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DictionaryError(
@@ -84,17 +164,31 @@ def read(folder: Path) -> dict[tuple[int, int], Label]:
 
 def write(labels: Labels, folder: Path, source: str) -> Path:
     """Writes `labels.json` into a dictionary's folder, whole or not at all. Raises OSError."""
+    return write_file(labels, folder / FILE, source)
+
+
+def write_file(labels: Labels, path: Path, source: str, **more: Any) -> Path:
+    """Writes a labels file, whole or not at all. Raises OSError.
+
+    more: further entries of the JSON object, which other readers pass over.
+    """
     rows = []
     for (layer, feature), label in sorted(labels.items()):
-        row = {"layer": layer, "feature": feature, **asdict(label)}
+        row = {"layer": layer, "feature": feature, **asdict(label), "text": one_line(label.text)}
         if label.source in ("", source):
             del row["source"]
-        rows.append(row)
+        rows.append({name: value for name, value in row.items() if not _is_left_out(name, value)})
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    head = json.dumps({"format": _FORMAT, "version": _VERSION, "source": source})[:-1]
-    path = folder / FILE
+    head = json.dumps({"format": _FORMAT, "version": _VERSION, "source": source, **more})[:-1]
     write_whole(path, f'{head}, "labels": [\n{lines}\n]}}\n')
     return path
+
+
+_UNKNOWN = {field.name: field.default for field in fields(Label) if field.name != "source"}
+
+
+def _is_left_out(name: str, value: Any) -> bool:
+    return bool(_UNKNOWN.get(name, ...) == value)
 
 
 def _whole(value: Any) -> int:
@@ -104,9 +198,10 @@ def _whole(value: Any) -> int:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{value!r} is not a text")
-    return value
+    line = one_line(value) if isinstance(value, str) else ""
+    if not line:
+        raise ValueError(f"{value!r:.60} is not a text")
+    return line
 
 
 def _share(value: Any) -> float | None:
@@ -115,3 +210,21 @@ def _share(value: Any) -> float | None:
     if isinstance(value, bool) or not math.isfinite(value) or not 0 <= value <= 1:
         raise ValueError(f"{value!r} is not between 0 and 1")
     return float(value)
+
+
+def _kind(value: Any) -> Kind:
+    for kind in KINDS:
+        if value == kind:
+            return kind
+    listed = ", ".join(repr(kind) for kind in KINDS if kind)
+    raise ValueError(f"{value!r:.60} is no kind of label ({listed})")
+
+
+def _day(value: Any) -> str:
+    if value == "":
+        return ""
+    return datetime.date.fromisoformat(value).isoformat()
+
+
+def _source(value: Any) -> str:
+    return one_line(str(value))
