@@ -1,0 +1,415 @@
+"""A prompt and what fires on it: tokens by features, to be brushed in both directions.
+
+Every new prompt is one job in the background, and the latest wins: whatever an earlier one still
+finds is not shown. First the model runs and all activations go to the page; then, where there is an
+index, it is read for what is usual of each. Ranking and shading happen in the page
+(js/text/), and `ranked` does the same here.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..dictionaries import load
+from ..features.errors import FeatureError
+from ..features.firing import Firing
+from ..features.index import Index
+from ..features.known import index_for
+from ..features.units import DenseUnits, Units, What
+from ..jobs import Cancelled, Job
+from ..models import Model
+from ..models.interventions import feature, neuron
+from ..steering.directions import Direction
+from .text_ranking import Ranked, ranked
+from .text_rows import rows_of, usual_of
+from .text_view import TextView
+from .text_wire import Rows, pack, pack_usual
+
+TICK = 0.15  # seconds between two messages about progress
+_NONE = np.zeros(0, dtype=np.int64)
+EMPTY = Rows(_NONE, _NONE, np.zeros(1, np.int64), _NONE, np.zeros(0, np.float32), {}, 0)
+VERBS = {"steering": "steer these", "ablation": "ablate these"}
+
+#: What a linked view does with a name and what is selected; it returns a sentence.
+Take = Callable[[str, Any], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What the page shows: a prompt's tokens and rows. texts: what each token adds to the text."""
+
+    prompt: str
+    ids: tuple[int, ...]
+    texts: tuple[str, ...]
+    special: int
+    rows: Rows
+    run: int
+
+
+class Text:
+    """What fires on a prompt; as the last line of a cell it shows itself. Made by `text`.
+
+    Attributes:
+        model: what runs; index: the units that are looked at, and what is known of them.
+        firing: all activations on the prompt that is shown; None before there are any.
+        problem: what was last asked for and could not be done; "" otherwise.
+    """
+
+    def __init__(self, index: Index, prompt: str) -> None:
+        self.model, self.index = index.model, index
+        self.firing: Firing | None = None
+        self.problem = ""
+        self._lock = threading.RLock()
+        self._asked = prompt
+        self._takers: list[tuple[str, Take]] = []
+        self._told = ""
+        self._job: Job[None] | None = None
+        self._run = 0
+        self._looked = False  # whether the index was asked about the rows that are shown
+        self._sent = 0.0
+        self._shown = self._read(prompt)
+        self.view = TextView(self)
+        self._send_rows()
+        self._start()
+        index.on_change(self._indexed)
+        index.book.on_change(self._renamed)
+
+    @property
+    def units(self) -> Units:
+        """What is looked at: features, neurons or directions."""
+        return self.index.units
+
+    # --- what it shows -----------------------------------------------------------------------
+
+    @property
+    def prompt(self) -> str:
+        """The prompt; setting it runs the model on another one.
+
+        Raises PromptError for a prompt that cannot be read; then nothing is changed.
+        """
+        return self._asked
+
+    @prompt.setter
+    def prompt(self, prompt: str) -> None:
+        shown = self._read(prompt)
+        with self._lock:
+            self._asked, self.problem = prompt, ""
+            if self._shown.run == 0:  # nothing has been found yet: the text at least is there
+                self._shown = shown
+                self._send_rows()
+            self._start()
+
+    @property
+    def state(self) -> str:
+        """computing, done, cancelled or failed."""
+        return "computing" if self._job is None else self._job.state
+
+    @property
+    def progress(self) -> tuple[float, str]:
+        """How far it is, 0 to 1, and a sentence."""
+        return (0.0, "starting") if self._job is None else (self._job.progress, self._job.message)
+
+    @property
+    def token_texts(self) -> tuple[str, ...]:
+        """The prompt's tokens, as a graph names them."""
+        return tuple(self.model.token_text(i) for i in self._shown.ids)
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self._shown.ids)
+
+    @property
+    def selected(self) -> list[tuple[int, int]]:
+        """The selected features, as (layer, number). Setting it selects these."""
+        return [(layer, number) for layer, number in self.view.selected]
+
+    @selected.setter
+    def selected(self, units: Iterable[tuple[int, int]]) -> None:
+        self.view.selected = [list(unit) for unit in units]
+
+    @property
+    def tokens(self) -> list[int]:
+        """Positions of the brushed tokens. Setting it brushes these."""
+        return list(self.view.tokens)
+
+    @tokens.setter
+    def tokens(self, positions: Iterable[int]) -> None:
+        self.view.tokens = list(positions)
+
+    @property
+    def features(self) -> list[Any]:
+        """The selected features as targets, one for each layer: `iw.steer(model, prompt, these)`.
+
+        For directions, the directions themselves.
+        """
+        return self.targets(self.selected)
+
+    def targets(self, units: Sequence[tuple[int, int]]) -> list[Any]:
+        """Features, by (layer, number), as what can be intervened on."""
+        layers: dict[int, list[int]] = {}
+        for layer, number in units:
+            self.check_unit(layer, number)
+            layers.setdefault(layer, []).append(number)
+        kind = self.units.kind
+        if kind == "feature":
+            return [feature(self.index.dictionary, layer, layers[layer]) for layer in layers]
+        if kind == "neuron":
+            return [neuron(layer, layers[layer]) for layer in layers]
+        return [self._direction(layer, number) for layer, number in units]
+
+    def _direction(self, layer: int, number: int) -> Direction:
+        units = self.units
+        assert isinstance(units, DenseUnits)
+        assert units.vectors is not None
+        at = units.layers.index(layer)
+        vector = units.vectors[at][:, number]
+        return Direction(((units.reads[at], vector),), units.names[layer, number])
+
+    def ranked(self, tokens: Iterable[int] | None = None, n: int = 10) -> list[Ranked]:
+        """The features that fire most on some tokens against the rest of the prompt, as the view
+        ranks them; waits for the prompt.
+
+        Args:
+            tokens: positions; None: the brushed ones, and if there are none, by strength.
+            n: at most so many.
+        """
+        self.wait()
+        chosen = self.tokens if tokens is None else sorted(set(tokens))
+        found = ranked(self._shown.rows, self.n_tokens, self._shown.special, chosen, n)
+        return [each.named(self.name(each.layer, each.feature)) for each in found]
+
+    def name(self, layer: int, number: int) -> str:
+        """A feature's label, or a direction's name; "" where there is none."""
+        return self.index.label(layer, number)
+
+    def wait(self, timeout: float | None = None) -> Text:
+        """Wait for the prompt's activations. Raises what went wrong, Cancelled or TimeoutError."""
+        while True:
+            job = self._job
+            assert job is not None
+            try:
+                job.wait(timeout)
+            except Cancelled:
+                if job is self._job:
+                    raise
+            if job is self._job:
+                return self
+
+    # --- what a user does --------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Stop; what is shown stays."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def resume(self) -> None:
+        """Run the prompt again, after it was cancelled or failed."""
+        self._start()
+
+    def try_prompt(self, prompt: str) -> None:
+        """The same as setting `prompt`, for a page: what goes wrong is shown there."""
+        try:
+            self.prompt = prompt
+        except ValueError as error:
+            self.problem = str(error)
+            self._publish()
+
+    def send_to(self, name: str, take: Take) -> Callable[[], None]:
+        """A button for another view; `take` gets a name and targets. Returns what removes it."""
+        taker = (name, take)
+        self._takers.append(taker)
+        self._publish()
+
+        def end() -> None:
+            self._takers.remove(taker)
+            self._publish()
+
+        return end
+
+    def send(self, to: int) -> None:
+        """Send what is selected to a linked view; what came of it is shown."""
+        chosen = self.selected
+        if not chosen or not 0 <= to < len(self._takers):
+            return
+        layer, number = chosen[0]
+        name = self.name(layer, number) or f"L{layer}/{number}"
+        if len(chosen) > 1:
+            name = f"{name} and {len(chosen) - 1} more"
+        try:
+            self._told = self._takers[to][1](name, self.features)
+        except ValueError as error:
+            self._told = str(error)
+        self._publish()
+
+    def check_layer(self, layer: object) -> None:
+        """Raises FeatureError for a layer without units."""
+        if layer not in self.units.layers:
+            listed = ", ".join(map(str, self.units.layers))
+            raise FeatureError(
+                f"There are no {self.units.kind}s of layer {layer!r}; layers: {listed}."
+            )
+
+    def check_unit(self, layer: int, number: int) -> None:
+        """Raises FeatureError for a feature that there is not."""
+        self.check_layer(layer)
+        size = self.units.n_features(layer)
+        if not 0 <= number < size:
+            raise FeatureError(
+                f"Layer {layer} has no {self.units.kind} {number}: there are {size:,}, counted "
+                "from 0."
+            )
+
+    # --- the work ----------------------------------------------------------------------------
+
+    def _read(self, prompt: str) -> Shown:
+        ids = tuple(self.model.tokenize(prompt).tolist())
+        special = set(self.model.tokenizer.all_special_ids)
+        front = next((i for i, each in enumerate(ids) if each not in special), len(ids))
+        texts = [self.model.token_text(i) for i in ids[:front]] + self.model.texts(ids[front:])
+        return Shown(prompt, ids, tuple(texts), front, EMPTY, 0)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._job is not None:
+                self._job.cancel()
+            self._run += 1
+            self._looked = False
+            run, prompt = self._run, self._asked
+            job: Job[None] = Job(lambda job: self._work(job, run, prompt), self._publish)
+            self._job = job
+        self._publish()
+        job.start()
+
+    def _work(self, job: Job[None], run: int, prompt: str) -> None:
+        job.report(0.05, "running the prompt")
+        shown = self._read(prompt)
+        found = self.index.fire(prompt)
+        job.check()
+        rows = rows_of(found.layer, found.feature, found.position, found.value, shown.special)
+        with self._lock:
+            if run != self._run:
+                raise Cancelled("There is another prompt.")
+            other = shown.ids != self._shown.ids
+            self.firing = found
+            self._shown = Shown(prompt, shown.ids, shown.texts, shown.special, rows, run)
+            if other:
+                self.view.tokens = []  # positions of another text
+            self._send_rows()
+        self._look_up(job, run, rows)
+
+    def _look_up(self, job: Job[None], run: int, rows: Rows) -> None:
+        stored = self.index.so_far
+        if stored is None:
+            return
+
+        def check(done: int, total: int) -> None:
+            job.check()
+            now = time.monotonic()
+            if now - self._sent > TICK:
+                job.report(0.3 + 0.7 * done / total, f"reading the index, {done:,} of {total:,}")
+
+        self._looked = True
+        packed = pack_usual(usual_of(rows, stored, check), run=run)
+        with self._lock:
+            if run == self._run:
+                self.view.usual = packed
+
+    def _indexed(self) -> None:
+        """An index that was still being made may be there now."""
+        with self._lock:
+            run, rows = self._run, self._shown.rows
+            if self.state != "done" or self._looked or self.index.so_far is None:
+                return
+            job: Job[None] = Job(lambda job: self._look_up(job, run, rows), self._publish)
+            self._job = job
+        job.start()
+
+    def _renamed(self, _changed: object) -> None:
+        """Labels have changed; the rows come again with the same number."""
+        if len(self._shown.rows):
+            self._send_rows()
+
+    # --- what the browser gets -----------------------------------------------------------------
+
+    def _send_rows(self) -> None:
+        with self._lock:
+            shown = self._shown
+            self.view.data = pack(
+                shown.rows,
+                run=shown.run,
+                prompt=shown.prompt,
+                tokens=list(shown.texts),
+                special=shown.special,
+                unit=self.units.kind,
+                names=[self.name(*unit) for unit in shown.rows.units],
+            )
+
+    def _publish(self) -> None:
+        with self._lock:
+            self._sent = time.monotonic()
+            progress, message = self.progress
+            self.view.live = {
+                "state": self.state,
+                "progress": progress,
+                "message": message,
+                "prompt": self._asked,
+                "model": self.model.name,
+                "scan": self.units.scan,
+                "unit": self.units.kind,
+                "layers": list(self.units.layers),
+                "indexed": self.index.so_far is not None,
+                "problem": self.problem,
+                "neighbours": [
+                    {"name": name, "verb": VERBS.get(name, f"send to {name}")}
+                    for name, _ in self._takers
+                ],
+                "told": self._told,
+                # Makes every message a new one: silence means that there is no kernel to hear.
+                "beat": self._sent,
+            }
+
+    # --- without a kernel --------------------------------------------------------------------
+
+    def to_html(self, title: str = "") -> str:
+        """One page that shows this as it stands; no kernel, no network, and brushing works."""
+        return self.view.to_html(title)
+
+    def save_html(self, path: str | pathlib.Path, title: str = "") -> pathlib.Path:
+        """Writes `to_html()` to `path` and returns it."""
+        return self.view.save_html(path, title)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.view._repr_mimebundle_(**options)
+
+    def __repr__(self) -> str:
+        active = f", {self._shown.rows.total:,} {self.units.kind}s fire" if self.firing else ""
+        return f"Text({self._asked!r}, {self.model.name}, {self.state}{active})"
+
+
+def text(model: Model, prompt: str, dictionary: What | str | pathlib.Path | None = None) -> Text:
+    """See which features fire on a prompt, token by token, and brush them in both directions.
+
+    Returns at once: the model runs in the background, and as the last line of a cell the view
+    appears and fills. Where the features are indexed (`iw.index`), it says what is usual for each.
+
+    Args:
+        model: from `load`.
+        prompt: text; it can be changed in the view.
+        dictionary: SAEs, transcoders or a cross-layer transcoder, or the folder they are in; None
+            takes the dictionary that comes with the model, else its MLP neurons; "neurons" asks for
+            those. Or directions, {name: (place, vector)}.
+
+    Raises PromptError, DictionaryError or FeatureError at once for what can be known before running;
+    later errors appear in the view and are raised by `wait`.
+    """
+    what: Any = model.dictionary if dictionary is None else dictionary
+    if isinstance(what, str | pathlib.Path) and what != "neurons":
+        what = load(what)
+    return Text(index_for(model, what), prompt)
