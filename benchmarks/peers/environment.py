@@ -24,6 +24,10 @@ TOOLS = {
 }
 """Tools that train and load dictionaries: environment and requirements."""
 
+DASHBOARD = "sae-dashboard-0.8.0", ("sae-dashboard==0.8.0", "torch==2.13.0")
+"""Environment and requirements. Without torch's version pip would change it for another's, with
+gigabytes of CUDA."""
+
 
 def python(given: str | None, home: Path) -> Path:
     """The interpreter of an environment that has circuit-tracer; made in `home` if none is given.
