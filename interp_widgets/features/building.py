@@ -12,6 +12,7 @@ what it has, and can go on later; and an index grows when the same call gets a l
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ from ..dictionaries.training.corpus import Corpus
 from ..files import write_whole
 from ..jobs import Cancelled
 from ..models import Model
+from ..models.cache import cache_folder
 from .arrays import open_arrays, write_arrays
 from .errors import FeatureError
 from .merging import merge
@@ -87,7 +89,7 @@ def build(
     that is too full; Cancelled.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{folder}.lock")
+    lock = _lock(folder)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -98,6 +100,14 @@ def build(
         return pass_.run(tokens, encoder, progress, check)
     finally:
         lock.release()
+
+
+def _lock(folder: Path) -> FileLock:
+    """Held by whoever writes; elsewhere, so that a folder holds the index alone."""
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    path = cache_folder() / "locks" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path)
 
 
 class _Pass:
@@ -199,7 +209,7 @@ class _Pass:
     def _documents(self) -> Iterator[str]:
         self.read = 0
         for document in self.corpus.documents():
-            self.read += len(document)
+            self.read += len(document) if isinstance(document, str) else 0
             yield document
 
     def _known(self, shard: Shard) -> tuple[int, int, str] | None:

@@ -69,7 +69,7 @@ class Feature:
 
         Raises FeatureError for a text that cannot be a label.
         """
-        return self.index.book.put_by_hand(self.layer, self.feature, text)
+        return self.index.book.put(self.layer, self.feature, text)
 
     def propose(self, n: int = 5) -> list[Proposal]:
         """Labels that its examples suggest, each with how well it holds on other text."""

@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from .index import Index
 
 _LOCK = threading.RLock()
-_MADE: weakref.WeakKeyDictionary[Model, dict[str, Index]] = weakref.WeakKeyDictionary()
+_HELD: weakref.WeakValueDictionary[tuple[int, str], Index] = weakref.WeakValueDictionary()
 
 
 def remember(index: Index) -> None:
     """From now on this is the index of its units in its model."""
-    if index.model is not None:
-        with _LOCK:
-            _MADE.setdefault(index.model, {})[index.fingerprint] = index
+    with _LOCK:
+        _HELD[id(index.model), index.fingerprint] = index
 
 
 def index_for(model: Model, what: What | None) -> Index:
@@ -40,8 +39,8 @@ def index_for(model: Model, what: What | None) -> Index:
 
     units = units_of(model, what)
     with _LOCK:
-        found = _MADE.get(model, {}).get(units.fingerprint)
-        if found is None:
+        found = _HELD.get((id(model), units.fingerprint))
+        if found is None or found.model is not model:  # numbers of dead models are used again
             dictionary = None if isinstance(what, str) or what is None else what
             found = Index(model, dictionary, units, _beside(model, units))
             remember(found)

@@ -5,7 +5,7 @@
     directions   x . v for a vector v at a place
 
 Features are sparse by themselves. Neurons and directions hold a number everywhere, so "active" needs
-a floor: a unit is active where the absolute value is above the floor, which an index sets at the
+a floor: a unit is active where the absolute value reaches the floor, which an index sets at the
 99th percentile of the first tokens it reads (`floors`). Values keep their sign.
 """
 
@@ -130,7 +130,8 @@ class DenseUnits:
         values = self.values(layer, x)
         floors = self.floors
         floor = values.new_zeros(()) if floors is None else floors[_place(self, layer)].to(values)
-        token, feature = (values.abs() > floor).nonzero(as_tuple=True)
+        here = (values.abs() >= floor) & (values != 0)
+        token, feature = here.nonzero(as_tuple=True)
         return token, feature, values[token, feature]
 
     def above(self, floors: Sequence[Tensor]) -> DenseUnits:
@@ -167,7 +168,9 @@ def fingerprint_of(dictionary: AnyDictionary) -> str:
     layers = (dictionary.weights,) if isinstance(dictionary, SparseCoder) else dictionary.layers
     found = hashlib.sha256(f"{dictionary.kind} {dictionary.reads if one else ''}".encode())
     for layer in layers:
-        found.update(str((layer.encoder.shape, layer.decoder.shape)).encode())
+        activation = layer.activation
+        kind = type(activation).__name__ + str(getattr(activation, "k", ""))
+        found.update(str((kind, layer.encoder.shape, layer.decoder.shape)).encode())
         for tensor in (layer.encoder_bias, *parameters(layer.activation).values()):
             found.update(_bytes(tensor))
         # Biases of untrained dictionaries are all 0; some of the weights tell them apart.
