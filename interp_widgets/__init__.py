@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from .dictionaries.training import sae as sae
     from .dictionaries.training import train as train
     from .dictionaries.training import transcoder as transcoder
+    from .features import Feature as Feature
+    from .features import Index as Index
+    from .features.index import index as index
+    from .features import open_index as open_index
     from .models import Model as Model
     from .models import Place as Place
     from .models import load as load
@@ -48,8 +52,10 @@ if TYPE_CHECKING:
 # Loaded when first used: importing this package must not wait for torch.
 _PLACES = {
     "Ablation": "views.ablation_live",
+    "Feature": "features",
     "Graph": "attribution",
     "GraphView": "views",
+    "Index": "features",
     "Intervention": "models.interventions",
     "Model": "models",
     "Place": "models",
@@ -63,12 +69,14 @@ _PLACES = {
     "cross_layer": "dictionaries.training",
     "feature": "models.interventions",
     "head": "models.interventions",
+    "index": "features.index",
     "judge": "dictionaries.metrics",
     "link": "views.linked",
     "load": "models",
     "load_dictionary": "dictionaries.report",
     "mlp": "models.interventions",
     "neuron": "models.interventions",
+    "open_index": "features",
     "pattern": "models.interventions",
     "recipes": "dictionaries.training",
     "residual": "models.interventions",
@@ -80,8 +88,10 @@ _PLACES = {
 
 __all__ = [
     "Ablation",
+    "Feature",
     "Graph",
     "GraphView",
+    "Index",
     "Intervention",
     "Model",
     "Place",
@@ -96,12 +106,14 @@ __all__ = [
     "cross_layer",
     "feature",
     "head",
+    "index",
     "judge",
     "link",
     "load",
     "load_dictionary",
     "mlp",
     "neuron",
+    "open_index",
     "pattern",
     "recipes",
     "residual",

@@ -497,3 +497,16 @@ def test_files_are_read_as_documents(
     assert list(Corpus(path, model.tokenizer, CONTEXT).documents()) == TEXTS
     again = build_in(tmp_path / "it", model, dictionary, path)
     assert content(again.folder) == content(stored.folder)
+
+
+def test_a_dictionary_names_its_features(dictionary: Transcoders) -> None:
+    target = dictionary[1, 5]
+    assert (target.layer, target.features, target.dictionary) == (1, (5,), dictionary)
+    assert dictionary[2, [3, 1]].features == (3, 1)
+    assert dictionary.coder(1)[7].features == dictionary.coder(1)[1, 7].features == (7,)
+    with pytest.raises(IndexError, match="features 0 to 23, and no 24"):
+        dictionary[0, 24]
+    with pytest.raises(IndexError, match="no L0/7"):
+        dictionary.coder(1)[0, 7]
+    with pytest.raises(TypeError):
+        iter(dictionary)

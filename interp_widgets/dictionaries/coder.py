@@ -24,6 +24,7 @@ from interp_widgets.dictionaries.dictionary import ActiveFeatures
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.layers import Layer, destination
 from interp_widgets.dictionaries.rows import finite
+from interp_widgets.models.interventions import Features, feature
 from interp_widgets.models.places import Place
 
 InputNorm = Literal["none", "constant_norm", "layer_norm"]
@@ -93,6 +94,23 @@ class SparseCoder:
     @property
     def device(self) -> torch.device:
         return self.weights.encoder.device
+
+    def __getitem__(self, feature_or_key: int | tuple[int, int]) -> Features:
+        """coder[feature], or coder[layer, feature] as for dictionaries of many layers."""
+        layer, number = (
+            feature_or_key
+            if isinstance(feature_or_key, tuple)
+            else (self.reads.layer, feature_or_key)
+        )
+        found = feature(self, layer, number)
+        if layer != self.reads.layer or max(found.features) >= self.n_features:
+            raise IndexError(
+                f"{self.scan} has features 0 to {self.n_features - 1} in layer "
+                f"{self.reads.layer}, and no L{layer}/{number}."
+            )
+        return found
+
+    __iter__ = None
 
     @torch.no_grad()
     def encode(self, x: Tensor, keep: Tensor | None = None) -> ActiveFeatures:

@@ -4,7 +4,7 @@ Kinds differ in where decoders write (transcoder.py, cross_layer.py); how inputs
 sparse features is the same for all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import ClassVar, Protocol, Self
@@ -18,6 +18,7 @@ from interp_widgets.dictionaries.dictionary import ActiveFeatures
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.dictionaries.labels import Labels
 from interp_widgets.dictionaries.rows import Rows, finite
+from interp_widgets.models.interventions import Features, feature
 from interp_widgets.models.places import Place, Site
 
 # The places behind circuit-tracer's words for where a dictionary reads and writes.
@@ -200,6 +201,21 @@ class LayeredDictionary:
 
     def n_features(self, layer: int) -> int:
         return self.layer(layer).n_features
+
+    def __getitem__(self, key: tuple[int, int | Sequence[int]]) -> Features:
+        """dictionary[layer, feature], or several features of a layer: to look at and act with."""
+        layer, features = key
+        found = feature(self, layer, features)
+        size = self.n_features(found.layer)
+        if max(found.features) >= size:
+            raise IndexError(
+                f"layer {layer} of {self.scan} has features 0 to {size - 1}, and no "
+                f"{max(found.features)}."
+            )
+        return found
+
+    # Without it Python would count up whole numbers, which name nothing here.
+    __iter__ = None
 
     def reads(self, layer: int) -> Place:
         """Where this layer's encoder reads."""

@@ -11,10 +11,13 @@ from __future__ import annotations
 import threading
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..dictionaries.replaced import AnyDictionary
+from ..models import feature_access
+from ..models.interventions import Features
 from .stored import FILE, StoredIndex, read_about
-from .units import Units, What, units_of
+from .units import Units, What, fingerprint_of, units_of
 
 if TYPE_CHECKING:
     from ..models import Model
@@ -27,6 +30,7 @@ _HELD: weakref.WeakValueDictionary[tuple[int, str], Index] = weakref.WeakValueDi
 def remember(index: Index) -> None:
     """From now on this is the index of its units in its model."""
     with _LOCK:
+        _HELD.pop((id(index.model), index.fingerprint), None)  # the last one stands last
         _HELD[id(index.model), index.fingerprint] = index
 
 
@@ -47,6 +51,14 @@ def index_for(model: Model, what: What | None) -> Index:
         return found
 
 
+def index_of(dictionary: AnyDictionary) -> Index | None:
+    """The last index that was made or opened for a dictionary, in whatever model."""
+    wanted = fingerprint_of(dictionary)
+    with _LOCK:
+        held = [index for (_, fingerprint), index in _HELD.items() if fingerprint == wanted]
+    return held[-1] if held else None
+
+
 def _beside(model: Model, units: Units) -> StoredIndex | None:
     """The index that came with the model's dictionary, if it is of these units."""
     if model.dictionary is None:
@@ -56,3 +68,14 @@ def _beside(model: Model, units: Units) -> StoredIndex | None:
         return None
     about = read_about(folder)
     return StoredIndex(folder) if about and about.fingerprint == units.fingerprint else None
+
+
+def _shown(features: Features, options: dict[str, Any]) -> Any:
+    """A single feature of a dictionary that has an index shows its card."""
+    index = index_of(features.dictionary)
+    if index is None:
+        return None
+    return index[features.layer, features.features[0]]._repr_mimebundle_(**options)
+
+
+feature_access.show_with(_shown)

@@ -1,11 +1,12 @@
 """What an intervention on features needs of a dictionary, whatever its kind.
 
 Dictionaries are above this room, so they say it themselves: `interp_widgets.dictionaries`
-registers one answer per kind with `access`.
+registers one answer per kind with `access`; what shows a feature registers with `show_with`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,3 +55,17 @@ def skip_path(dictionary: Any, layer: int) -> tuple[Place, Place, Tensor] | None
     """Where a dictionary's linear path beside the features reads and writes in a layer, and its
     matrix [d_out, d_in]; None without such a path."""
     return None
+
+
+def show(features: Any, options: dict[str, Any]) -> Any:
+    """How a notebook shows a feature; None: as its text. Set by whoever knows more of features."""
+    return None if _show is None else _show(features, options)
+
+
+def show_with(how: Callable[[Any, dict[str, Any]], Any]) -> None:
+    """From now on `show` answers this."""
+    global _show
+    _show = how
+
+
+_show: Callable[[Any, dict[str, Any]], Any] | None = None

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from . import feature_access
 from .errors import InterventionError
 from .operations import (
     Ablate,
@@ -165,6 +166,10 @@ class Features(_Units):
 
     def __repr__(self) -> str:
         return f"Features({self.scan!r}, layer={self.layer}, features={self.features})"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """In a notebook one feature shows what it means, if there is an index of its dictionary."""
+        return feature_access.show(self, options) if self.n_units == 1 else None
 
 
 def residual(layer: int) -> Place:
