@@ -282,16 +282,24 @@ class StoredIndex:
     # --- what else is active -----------------------------------------------------------------
 
     def together(
-        self, layer: int, feature: int, n: int = 10, other_layer: int | None = None
+        self,
+        layer: int,
+        feature: int,
+        n: int = 10,
+        other_layer: int | None = None,
+        *,
+        shift: int = 0,
     ) -> list[Together]:
         """The units of a layer that are active on the same tokens, by Jaccard's measure.
 
         For a unit with more than 2,000 tokens, counted on that many and extrapolated.
 
         other_layer: None: the same layer.
+        shift: the unit's tokens are first moved so far along the corpus, around its end. It is then
+            active as often, and as densely, but not where it was: what is left is chance.
         """
         other = layer if other_layer is None else other_layer
-        position = self.entries(layer, feature).position
+        position = (self.entries(layer, feature).position + shift) % max(1, self.n_positions)
         total = len(position)
         if total > _MOST_TOKENS:
             position = position[np.linspace(0, total - 1, _MOST_TOKENS).round().astype(np.int64)]
