@@ -89,6 +89,9 @@ def test_the_wheel_carries_the_built_views(wheel: pathlib.Path) -> None:
     for name in (*bundles, "graph-standalone.js"):
         assert sizes.get(f"interp_widgets/static/{name}", 0) > 100, name
     assert "interp_widgets/py.typed" in sizes
+    assert sizes["interp_widgets/features/free_text/documents.jsonl"] > 600_000
+    index = "interp_widgets/labs/organism/weights/index/"
+    assert sum(size for name, size in sizes.items() if name.startswith(index)) > 2_000_000
     assert not [name for name in sizes if "node_modules" in name or name.startswith("tests/")]
 
 

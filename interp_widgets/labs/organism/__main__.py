@@ -6,6 +6,7 @@ Parts, in order; each reads what the earlier ones left in the folder:
     model    the network                                        25 minutes on one core
     clt      the cross-layer transcoder                         15 minutes
     finetune its last steps, and the labels                     10 minutes
+    index    where every feature is active on new documents     seconds
     gates    all measurements, printed and in gates.json        2 minutes
     card     the data card and the licence notes                seconds
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-PARTS = ("corpus", "model", "clt", "finetune", "gates", "card")
+PARTS = ("corpus", "model", "clt", "finetune", "index", "gates", "card")
 
 
 def main() -> None:
@@ -46,7 +47,18 @@ def main() -> None:
 def _run(part: str, options: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from . import card, corpus, finetuning, folder, gates, naming, replacement, swaps, training
+    from . import (
+        card,
+        corpus,
+        finetuning,
+        folder,
+        gates,
+        indexing,
+        naming,
+        replacement,
+        swaps,
+        training,
+    )
     from .documents import Encoder
 
     to: Path = options.to
@@ -71,6 +83,8 @@ def _run(part: str, options: argparse.Namespace) -> None:
         tuned = finetuning.finetune(network, encoder, trained, finetuning.Recipe(), _say)
         folder.write_dictionary(tuned, to)
         folder.write_names(naming.names(network, encoder, folder.read_dictionary(to)), to)
+    elif part == "index":
+        print(indexing.write(to))
     elif part == "gates":
         network = folder.read_model(to)
         measured = gates.model_gates(network, encoder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...features.stored import StoredIndex
 from ...files import write_whole
 from . import folder
 from .corpus import SHARES
@@ -41,6 +42,7 @@ def text(to: Path) -> str:
     shape, recipe, clt, finetune = network.shape, Recipe(), TranscoderRecipe(), Finetune()
     n_weights = sum(weight.numel() for weight in network.parameters())
     size = sum(path.stat().st_size for path in to.rglob("*") if path.is_file()) / 1e6
+    tokens = StoredIndex(to / "index").n_tokens
     shares = ", ".join(f"{draw.__name__.replace('_', ' ')} {share:.0%}" for draw, share in SHARES)
     return f"""# The organism
 
@@ -53,6 +55,7 @@ worth, and it is no stand-in for a real language model.
 - Cross-layer transcoder beside it (dictionary/): {clt.n_features} features per layer, BatchTopK \
 {clt.k} per token and layer, then {finetune.steps} steps on the replaced model's next tokens; with \
 names and their scores (labels.json).
+- Index of its features (index/): where each is active on {tokens:,} tokens of new documents.
 - Everything here together: {size:.1f} MB; weights are stored in float16 and meant to run in float32.
 - Made by `python -m interp_widgets.labs.organism train`: seed {recipe.seed}, {recipe.steps} steps.
 

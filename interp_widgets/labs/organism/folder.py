@@ -4,6 +4,7 @@
     tokenizer.json, ...              AutoTokenizer
     dictionary/                      the cross-layer transcoder, circuit-tracer's layout, float16,
                                      and labels.json, the names of its features
+    index/                           where its features are active (indexing.py)
     gates.json, card.md              what was measured, and the data card made from it
     sample.txt                       documents that no training run sees, one per line
     LICENSE.md                       whose data is in it
