@@ -186,7 +186,7 @@ def _weights(
         return empty
     held = index.weights
     for part in ("logits", "upstream", "downstream"):
-        if (why := held.why_none(part, layer)) and why not in notes:  # type: ignore[arg-type]
+        if (why := held.why_none(part, layer)) and why not in notes:
             notes.append(why)
     logits = held.logits(layer, feature, NEIGHBOURS)
     decoder, chance = held.similar(layer, feature, NEIGHBOURS)

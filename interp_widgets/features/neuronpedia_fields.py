@@ -12,7 +12,7 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -23,6 +23,8 @@ from .errors import FeatureError
 LARGEST_DOCUMENT = 16 << 20
 LARGEST_FILE = 64 << 20
 MOST_PARTS = 1 << 20
+#: The field of documents, and of what is in them, that is ours.
+OURS = "interp_widgets"
 _LARGEST_NUMBER = 3.4e38
 _GZIP = b"\x1f\x8b"
 
@@ -134,6 +136,12 @@ def first(document: dict[str, Any], *names: str) -> tuple[str, Any]:
     return names[0], None
 
 
+def ours_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What we wrote beside the fields of others; nothing where we did not."""
+    value = document.get(OURS)
+    return value if isinstance(value, dict) else {}
+
+
 def an_object(value: Any, at: At) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise at.error(f"is {shown(value)} where an object should be")
@@ -180,6 +188,12 @@ def whole(value: Any, at: At) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 60:
         raise at.error(f"is {shown(value)} where a whole number of at least 0 should be")
     return value
+
+
+def share(value: Any) -> float | None:
+    """A number from 0 to 1, None for anything else."""
+    found = number(value)
+    return found if 0 <= found <= 1 else None
 
 
 def text(value: Any) -> str:
