@@ -5,6 +5,8 @@
 //   training.js, .css    the live view of a training; its charts are plotly's own
 //   steering.js, .css    the steering view
 //   ablation.js, .css    the ablation view
+//   features.js, .css    the features view: a list to search, and the card of a feature
+//   features-standalone.js  the cards as a plain script; features.css is their style sheet, too
 import { mkdir } from "node:fs/promises";
 import * as esbuild from "esbuild";
 
@@ -49,6 +51,20 @@ const targets = [
     outfile: `${OUT}/ablation.js`,
   },
   { ...common, entryPoints: ["js/ablation/style.css"], outfile: `${OUT}/ablation.css` },
+  {
+    ...common,
+    entryPoints: ["js/features/widget.ts"],
+    format: "esm",
+    outfile: `${OUT}/features.js`,
+  },
+  {
+    ...common,
+    entryPoints: ["js/feature/standalone.ts"],
+    format: "iife",
+    globalName: "interpWidgetsFeatures",
+    outfile: `${OUT}/features-standalone.js`,
+  },
+  { ...common, entryPoints: ["js/features/style.css"], outfile: `${OUT}/features.css` },
 ];
 
 await mkdir(OUT, { recursive: true });

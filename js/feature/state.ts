@@ -1,0 +1,139 @@
+/**
+ * What a card shows, as Python writes it (interp_widgets/features/card.py), and what it asks of its
+ * host. Absent things are null; numbers are finite or null.
+ */
+import type { Example } from "../shared/example";
+
+export interface Label {
+  readonly text: string;
+  readonly kind: string;
+  readonly source: string;
+  /** How well the label's examples tell active from other text: area under the ROC curve. */
+  readonly score: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+  /** The same for random labels. */
+  readonly control: number | null;
+  readonly samples: number;
+  readonly date: string;
+}
+
+export interface CardExample extends Example {
+  readonly document: number;
+  readonly position: number;
+}
+
+export interface Group {
+  readonly name: string;
+  readonly low: number;
+  readonly high: number;
+  readonly examples: readonly CardExample[];
+}
+
+export interface TokenWeight {
+  readonly token: string;
+  readonly value: number;
+}
+
+/** What chance gives: a mean and the range of most draws. */
+export interface Control {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  readonly draws: number;
+}
+
+export interface Neighbour {
+  readonly layer: number;
+  readonly feature: number;
+  readonly label: string | null;
+  readonly value: number;
+  readonly count?: number;
+}
+
+export interface Card {
+  readonly unit: string;
+  readonly name: string;
+  readonly layer: number;
+  readonly feature: number;
+  readonly scan: string;
+  readonly model: string;
+  readonly tokens: number;
+  readonly documents: number;
+  readonly complete: boolean;
+  readonly indexed: boolean;
+  readonly label: Label | null;
+  readonly density: {
+    readonly value: number;
+    readonly count: number;
+    readonly edges: readonly number[];
+    readonly counts: readonly number[];
+  } | null;
+  readonly activations: {
+    readonly edges: readonly number[];
+    readonly counts: readonly number[];
+    readonly max: number;
+    readonly here: number | null;
+    readonly percentile: number | null;
+  } | null;
+  readonly examples: readonly CardExample[];
+  readonly negative: readonly CardExample[];
+  readonly groups: readonly Group[];
+  readonly logits: {
+    readonly positive: readonly TokenWeight[];
+    readonly negative: readonly TokenWeight[];
+    readonly control: Control | null;
+  } | null;
+  readonly similar: {
+    readonly decoder: readonly Neighbour[];
+    readonly control: Control | null;
+    readonly together: readonly Neighbour[];
+    readonly together_control: Control | null;
+  } | null;
+  readonly upstream: readonly Neighbour[] | null;
+  readonly downstream: readonly Neighbour[] | null;
+  readonly virtual_control: Control | null;
+  readonly effect: readonly { readonly to: string; readonly share: number }[] | null;
+  readonly notes: readonly string[];
+  /** What is null is still being computed. */
+  readonly pending?: boolean;
+}
+
+export interface FiringShown {
+  readonly tokens: readonly string[];
+  readonly activations: readonly number[];
+  readonly message?: string;
+  readonly state: "computing" | "done" | "failed";
+}
+
+export interface Proposal {
+  readonly text: string;
+  /** By which rule it was found. */
+  readonly rule: string;
+  readonly score: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+  readonly control: number | null;
+  readonly samples: number;
+}
+
+export interface ProposalsShown {
+  readonly state: "computing" | "done" | "failed" | "cancelled";
+  readonly message: string;
+  readonly proposals: readonly Proposal[];
+}
+
+/** What the card asks of its host; without an optional part, its button is not there. */
+export interface CardPort {
+  test(text: string): void;
+  /** An empty text takes the label away. */
+  label(text: string): void;
+  undo?(): void;
+  propose?(): void;
+  accept?(at: number): void;
+  open?(layer: number, feature: number): void;
+  /** Whether a neighbour can be opened; without it, every one can. */
+  opens?(layer: number, feature: number): boolean;
+  steer?(): void;
+  compare?(): void;
+}

@@ -1,0 +1,90 @@
+/** One card of the browser, with its place in it: what it shows, asks, and says in between. */
+import { FeatureCard } from "../feature/card";
+import type { Card, CardPort } from "../feature/state";
+import { button, h } from "../shared/dom";
+import { type Ask, type Firings, nameOf, type Opened, type Proposals, type Spot } from "./state";
+
+export interface ColumnActions {
+  ask(what: Ask): void;
+  open(spot: Spot): void;
+  test(text: string): void;
+  /** The second card, from the first one; nothing from the second. */
+  compare?(): void;
+  close?(): void;
+}
+
+export class Column {
+  readonly el: HTMLElement;
+  readonly card: FeatureCard;
+  readonly close: HTMLButtonElement | null;
+  private spot: Spot | null = null;
+  private shown: Card | null = null;
+
+  constructor(name: string, actions: ColumnActions, signal: AbortSignal) {
+    const here = (type: "propose" | "steer") => {
+      if (this.spot) actions.ask({ type, ...this.spot });
+    };
+    const port: CardPort = {
+      test: (text) => actions.test(text),
+      label: (text) => this.spot && actions.ask({ type: "label", ...this.spot, text }),
+      undo: () => actions.ask({ type: "undo" }),
+      propose: () => {
+        this.card.setProposals({ state: "computing", message: "", proposals: [] });
+        here("propose");
+      },
+      accept: (at) => this.spot && actions.ask({ type: "accept", ...this.spot, at }),
+      open: (layer, feature) => actions.open({ layer, feature }),
+      steer: () => here("steer"),
+      ...(actions.compare && { compare: () => actions.compare?.() }),
+    };
+    this.card = new FeatureCard(port, signal);
+    this.close = actions.close
+      ? button("close", () => actions.close?.(), {
+          class: "iw-f-close",
+          title: "Back to one feature",
+        })
+      : null;
+    this.el = h(
+      "div",
+      { class: "iw-f-column", attrs: { role: "region", "aria-label": name, tabindex: -1 } },
+      this.close,
+      this.card.el,
+    );
+  }
+
+  get at(): Spot | null {
+    return this.spot;
+  }
+
+  /** What is wanted: its card if it is known, a sentence until it comes. */
+  want(spot: Spot | null, known: Card | null, sentence: string): void {
+    const other = spot === null || this.spot === null || nameOf(spot) !== nameOf(this.spot);
+    this.spot = spot;
+    if (other) this.el.scrollTop = 0;
+    this.shown = known;
+    this.card.set(known, known ? "" : sentence);
+  }
+
+  show({ card, message }: Opened): void {
+    this.shown = card;
+    this.card.set(card, message);
+  }
+
+  showFiring(firings: Firings | null): void {
+    const { spot } = this;
+    if (!spot || !this.shown) return;
+    if (!firings || firings.text.trim() === "") {
+      this.card.setFiring(null);
+      return;
+    }
+    const activations = firings.of[nameOf(spot)];
+    const { tokens, message } = firings;
+    const state = firings.state === "done" && !activations ? "computing" : firings.state;
+    this.card.setFiring({ tokens, activations: activations ?? [], message, state });
+  }
+
+  showProposals(proposals: Proposals | null): void {
+    const mine = proposals && this.spot && proposals.name === nameOf(this.spot);
+    this.card.setProposals(mine ? proposals : null);
+  }
+}

@@ -1,0 +1,104 @@
+/** What was found: one row per feature, a page at a time. Arrows walk, Enter opens. */
+import { button, h } from "../shared/dom";
+import { kwicLine, strongest, triggerName } from "../shared/example";
+import { count } from "../shared/format";
+import { type Live, nameOf, type Page, type Row, type Spot } from "./state";
+import { foundText, rowFigure } from "./words";
+
+export class List {
+  readonly el: HTMLElement;
+  private readonly facts = h("div", { class: "iw-f-facts", attrs: { "aria-live": "polite" } });
+  private readonly list = h("ul", { class: "iw-f-list", attrs: { "aria-label": "Features" } });
+  private drawn = "";
+  private opened = "";
+
+  constructor(
+    private readonly open: (spot: Spot) => void,
+    private readonly more: () => void,
+  ) {
+    this.el = h("div", { class: "iw-f-listbox" }, this.facts, this.list);
+    this.list.addEventListener("keydown", (event) => this.walk(event));
+  }
+
+  show(page: Page | null, live: Live, waiting: boolean): void {
+    this.facts.textContent =
+      waiting || !page ? (live.indexed || page ? "looking …" : "") : foundText(page, live);
+    this.list.classList.toggle("iw-f-waiting", waiting);
+    const key = JSON.stringify([page?.found, page?.total, page?.sort]);
+    if (key === this.drawn || !page || page.state === "computing") return;
+    this.drawn = key;
+    const held = (this.list.getRootNode() as Document | ShadowRoot).activeElement as HTMLElement;
+    const focused = this.list.contains(held) ? held.dataset.row : undefined;
+    const items = page.found.map((row) => h("li", {}, this.row(row, page)));
+    const rest = page.total - page.found.length;
+    if (rest > 0 && page.found.length > 0) {
+      const more = button(`+${count(rest)} more`, () => this.more(), { class: "iw-f-more" });
+      items.push(h("li", {}, more));
+    }
+    this.list.replaceChildren(...items);
+    this.setOpened(this.opened);
+    if (focused) this.at(focused)?.focus({ preventScroll: true });
+  }
+
+  setOpened(name: string): void {
+    this.opened = name;
+    const rows = this.rows;
+    for (const row of rows) {
+      const mine = row.dataset.row === name;
+      row.classList.toggle("iw-f-current", mine);
+      if (mine) row.setAttribute("aria-current", "true");
+      else row.removeAttribute("aria-current");
+      row.tabIndex = mine ? 0 : -1;
+    }
+    if (rows.length > 0 && !rows.some((row) => row.tabIndex === 0)) rows[0].tabIndex = 0;
+  }
+
+  focus(): void {
+    this.rows[0]?.focus();
+  }
+
+  toTop(): void {
+    this.list.scrollTop = 0;
+  }
+
+  private get rows(): HTMLElement[] {
+    return [...this.list.querySelectorAll<HTMLElement>(".iw-f-row")];
+  }
+
+  private at(name: string): HTMLElement | undefined {
+    return this.rows.find((row) => row.dataset.row === name);
+  }
+
+  private row(row: Row, page: Page): HTMLElement {
+    const name = nameOf(row);
+    const [figure, title] = rowFigure(row, page.sort);
+    const { example } = row;
+    const el = button("", () => this.open(row), {
+      class: `iw-f-row${row.label === null ? " iw-f-unnamed" : ""}`,
+      title: row.why ? `${name}: ${row.why}` : name,
+      attrs: { "data-row": name },
+    });
+    el.append(
+      h(
+        "span",
+        { class: "iw-f-rowhead" },
+        h("span", { class: "iw-f-name" }, row.label ?? (triggerName(example) || name)),
+        h("span", { class: "iw-f-code" }, name),
+        h("span", { class: "iw-f-figure", title }, figure),
+      ),
+      example ? kwicLine(example, strongest([example])) : "",
+    );
+    return el;
+  }
+
+  private walk(event: KeyboardEvent): void {
+    const rows = this.rows;
+    const now = rows.indexOf(event.target as HTMLElement);
+    const to = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: rows.length - 1 }[event.key];
+    if (to === undefined || now < 0) return;
+    event.preventDefault();
+    const next = rows[Math.min(rows.length - 1, Math.max(0, to))];
+    for (const row of rows) row.tabIndex = row === next ? 0 : -1;
+    next.focus();
+  }
+}

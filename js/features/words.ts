@@ -1,0 +1,102 @@
+/** The sentences of the browser: what is indexed, how far it is, what was found. */
+import { count, number, percent, plural, probability } from "../shared/format";
+import type { Live, Mode, Page, Row, Sort } from "./state";
+
+const sentence = (text: string): string =>
+  text === "" || /[.!?…]$/.test(text) ? text : `${text}.`;
+
+export function titleText(live: Live): string {
+  if (live.state === "empty") return "Features";
+  const kind = live.unit.charAt(0).toUpperCase() + live.unit.slice(1);
+  return `${kind}s of ${live.model || live.scan}`;
+}
+
+/** Beside the title, while all is well. */
+export function headline(live: Live): string {
+  const units = live.layers.reduce((sum, { features }) => sum + features, 0);
+  const size = `${plural(units, live.unit)} in ${plural(live.layers.length, "layer")}`;
+  if (live.state === "empty") return "";
+  if (live.state === "computing") return stateSentence(live);
+  if (!live.indexed) return size;
+  const part = live.complete ? "" : ", not read to the end";
+  return `${size}, ${count(live.labelled)} labelled · ${count(live.tokens)} tokens of ${plural(live.documents, "text")}${part}`;
+}
+
+export function stateSentence(live: Live): string {
+  switch (live.state) {
+    case "empty":
+      return "No features yet: iw.index(model, dictionary, text) as the last line of a cell shows itself here.";
+    case "computing":
+      return `${percent(live.progress)}, ${live.message || "starting"} …`;
+    case "cancelled":
+      return `${sentence(live.message) || "Cancelled."} Run its cell again to go on.`;
+    case "failed":
+      return sentence(live.message) || "The index could not be made. Run its cell again.";
+    case "done":
+      return live.indexed
+        ? ""
+        : `No text is indexed for these ${live.unit}s: iw.index(model, dictionary, text) finds examples.`;
+  }
+}
+
+/** Above the list: how many, of how many. */
+export function foundText(page: Page, live: Live): string {
+  if (page.state === "computing") return "looking …";
+  if (page.state === "failed") return sentence(page.message);
+  const some = plural(page.total, live.unit);
+  if (page.text.trim() === "") return `${some}${where(page)}, ${SORTED[page.sort]}`;
+  if (page.total === 0) return nothing(page, live);
+  return `${some}${where(page)} ${FOUND[page.mode]}`;
+}
+
+const where = ({ layer }: Page): string => (layer === null ? "" : ` of L${layer}`);
+
+const SORTED: Readonly<Record<Sort, string>> = {
+  match: "best labels first",
+  score: "best labels first",
+  density: "most often first",
+  strength: "strongest first",
+  number: "by number",
+};
+
+const FOUND: Readonly<Record<Mode, string>> = {
+  label: "named so",
+  token: "with it in their examples",
+  prompt: "fire on this text",
+  promotes: "raise it most",
+};
+
+function nothing(page: Page, live: Live): string {
+  if (page.message) return sentence(page.message);
+  const text = `“${page.text.trim()}”`;
+  switch (page.mode) {
+    case "label":
+      return `No ${live.unit}${where(page)} is called ${text}. Look for it in examples, or among what promotes it.`;
+    case "token":
+      return `No ${live.unit}${where(page)} has ${text} in its examples.`;
+    case "prompt":
+      return `No ${live.unit}${where(page)} fires on ${text}.`;
+    case "promotes":
+      return `No ${live.unit}${where(page)} raises ${text}.`;
+  }
+}
+
+export const PLACEHOLDERS: Readonly<Record<Mode, string>> = {
+  label: "label or number",
+  token: "a word in examples",
+  prompt: "a text to fire on",
+  promotes: "a token to promote",
+};
+
+/** What a row says of itself at its right edge. */
+export function rowFigure(row: Row, sort: Sort): readonly [text: string, title: string] {
+  if (row.value !== null) return [number(row.value), row.why];
+  if ((sort === "score" || sort === "match") && row.score !== null)
+    return [probability(row.score), `label separates ${probability(row.score)}`];
+  if (sort === "strength" && row.strongest !== null)
+    return [number(row.strongest), `strongest activation ${number(row.strongest)}`];
+  if (row.density === null) return ["", ""];
+  return row.density > 0
+    ? [percent(row.density), `active on ${percent(row.density)} of tokens`]
+    : ["silent", "never active on the indexed texts"];
+}
