@@ -242,7 +242,8 @@ class _Pass:
         """The folder's description, written now if it has none."""
         found = read_about(self.folder)
         if found is None:
-            if any(self.folder.iterdir()):
+            # A process killed over this very file leaves a part of it.
+            if any(".tmp-" not in path.name for path in self.folder.iterdir()):
                 raise FeatureError(
                     f"{self.folder} holds other files: give an empty or a new folder."
                 )
