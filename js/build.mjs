@@ -7,6 +7,8 @@
 //   ablation.js, .css    the ablation view
 //   features.js, .css    the features view: a list to search, and the card of a feature
 //   features-standalone.js  the cards as a plain script; features.css is their style sheet, too
+//   text.js, .css        the text view: a prompt's tokens by features
+//   text-standalone.js   the same as a plain script, for pages with no kernel
 import { mkdir } from "node:fs/promises";
 import * as esbuild from "esbuild";
 
@@ -65,6 +67,15 @@ const targets = [
     outfile: `${OUT}/features-standalone.js`,
   },
   { ...common, entryPoints: ["js/features/style.css"], outfile: `${OUT}/features.css` },
+  { ...common, entryPoints: ["js/text/widget.ts"], format: "esm", outfile: `${OUT}/text.js` },
+  {
+    ...common,
+    entryPoints: ["js/text/standalone.ts"],
+    format: "iife",
+    globalName: "interpWidgetsText",
+    outfile: `${OUT}/text-standalone.js`,
+  },
+  { ...common, entryPoints: ["js/text/style.css"], outfile: `${OUT}/text.css` },
 ];
 
 await mkdir(OUT, { recursive: true });

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 
-VIEWS = ("graph", "training", "steering", "ablation", "features")
+VIEWS = ("graph", "training", "steering", "ablation", "features", "text")
 
 # What `import interp_widgets` must leave alone, so that it takes a blink and not seconds.
 HEAVY = {"torch", "transformers", "nnsight", "plotly", "anywidget"}
@@ -86,7 +86,12 @@ def test_the_wheel_carries_the_built_views(wheel: pathlib.Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     bundles = [f"{view}.{kind}" for view in VIEWS for kind in ("js", "css")]
-    for name in (*bundles, "graph-standalone.js", "features-standalone.js"):
+    for name in (
+        *bundles,
+        "graph-standalone.js",
+        "features-standalone.js",
+        "text-standalone.js",
+    ):
         assert sizes.get(f"interp_widgets/static/{name}", 0) > 100, name
     assert "interp_widgets/py.typed" in sizes
     assert sizes["interp_widgets/features/free_text/documents.jsonl"] > 600_000

@@ -1,0 +1,373 @@
+/** The whole text view. It knows no notebook: the widget gives it data, state and a host. */
+import { button, h } from "../shared/dom";
+import { count } from "../shared/format";
+import { Help } from "../shared/help";
+import { History } from "../shared/history";
+import { followTheme } from "../shared/theme";
+import { type Binary, decode, decodeUsual } from "./buffer";
+import { codeOf, Firing } from "./firing";
+import { Header } from "./header";
+import { HELP, Legend } from "./help";
+import { Matrix } from "./matrix";
+import { Prompt } from "./prompt";
+import { choose, NO_ROWS, type Shown, shades } from "./rank";
+import { type Choice, EMPTY, type Host, type Live, NOTHING, sameChoice } from "./state";
+import { readout, rowsSentence, stateSentence, tokensText } from "./words";
+
+/** While it computes, news come several times a second; a long run takes some seconds. */
+const SILENCE_MS = 20_000;
+
+const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
+const TAKES_SECONDS = "Click a feature to see where it fires; drag over tokens to see what does.";
+
+type Hover = { readonly row: number | null; readonly position: number | null };
+const NOWHERE: Hover = { row: null, position: null };
+
+export class View {
+  readonly root = h("div", {
+    class: "iw-root iw-prompttext",
+    attrs: {
+      "data-iw-state": "pending",
+      "data-jp-suppress-context-menu": true,
+      role: "region",
+      "aria-label": "Features on a prompt",
+    },
+  });
+  private readonly abort = new AbortController();
+  private readonly header: Header;
+  private readonly prompt: Prompt;
+  private readonly matrix: Matrix;
+  private readonly legend = new Legend();
+  private readonly line = h("span", { class: "iw-x-sentence" });
+  private readonly chosen = h("span", { class: "iw-x-chosen" });
+  private readonly read = h("div", { class: "iw-x-read" });
+  private readonly spoken = h("div", {
+    class: "iw-hidden",
+    attrs: { role: "status", "aria-live": "polite" },
+  });
+  private readonly history = new History<Choice>(sameChoice);
+  private live: Live = EMPTY;
+  private firing: Firing | null = null;
+  private usual: Binary = null;
+  private shown: Shown = NO_ROWS;
+  private choice: Choice = NOTHING;
+  private before: Choice | null = null;
+  private query = "";
+  private hover: Hover = NOWHERE;
+  private broken = "";
+  private offline = false;
+  private alone = false;
+  private heard = 0;
+  private said = "";
+  private asked = "";
+
+  constructor(
+    parent: HTMLElement,
+    private readonly host: Host,
+  ) {
+    const { root } = this;
+    const { signal } = this.abort;
+    const help = new Help(HELP, () =>
+      root.querySelector<HTMLElement>("[aria-label=Help]")?.focus(),
+    );
+    this.header = new Header({
+      find: (query) => {
+        this.query = query;
+        this.rank();
+      },
+      layers: (layers) => this.change({ layers }),
+      arrange: (arrange) => this.change({ arrange }),
+      undo: () => this.undo(),
+      help: () => help.toggle(),
+      cancel: () => void host.act("cancel"),
+      resume: () => void host.act("resume"),
+    });
+    this.prompt = new Prompt(
+      {
+        brush: (tokens, done) => this.brush(tokens, done),
+        hover: (position) => this.point({ row: null, position }),
+        run: (prompt) => this.run(prompt),
+      },
+      signal,
+    );
+    this.matrix = new Matrix(
+      {
+        pick: (row, add) => this.pick(row, add),
+        brush: (tokens, done) => this.brush(tokens, done),
+        hover: (row, position) => this.point({ row, position }),
+        rows: (rows) => this.change({ rows }),
+      },
+      signal,
+    );
+    root.append(
+      this.header.el,
+      this.header.bar,
+      this.header.notice,
+      this.prompt.el,
+      h("div", { class: "iw-x-line" }, this.line, this.chosen),
+      this.matrix.el,
+      this.read,
+      this.legend.el,
+      help.el,
+      this.spoken,
+    );
+    parent.append(root);
+    followTheme(root, () => this.matrix.recolor(), signal);
+    root.addEventListener("keydown", (event) => this.pressed(event, help), { signal });
+    const watch = setInterval(() => this.listen(), 2000);
+    signal.addEventListener("abort", () => clearInterval(watch));
+    this.rank();
+  }
+
+  // --- what Python sends ---------------------------------------------------------------------
+
+  setLive(live: Partial<Live>): void {
+    const before = this.live;
+    this.live = { ...EMPTY, ...live };
+    this.heard = performance.now();
+    this.said = "";
+    if (before.state !== this.live.state) {
+      const sentence = stateSentence(this.live);
+      this.speak(sentence || (before.state === "computing" ? "Done." : ""));
+      if (this.live.state !== "computing") this.asked = "";
+    }
+    if (this.live.told && this.live.told !== before.told) this.speak(this.live.told);
+    this.show();
+  }
+
+  setData(value: Binary): void {
+    try {
+      const data = decode(value);
+      this.firing = data ? new Firing(data) : null;
+      this.broken = "";
+    } catch (error) {
+      this.firing = null;
+      this.broken = error instanceof Error ? error.message : String(error);
+    }
+    this.hover = NOWHERE;
+    this.matchUsual();
+    this.rank();
+  }
+
+  setUsual(value: Binary): void {
+    this.usual = value;
+    this.matchUsual();
+    this.rank();
+  }
+
+  private matchUsual(): void {
+    try {
+      this.firing?.setUsual(decodeUsual(this.usual));
+    } catch (error) {
+      this.broken = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** What was chosen in Python, or in another display of this view. */
+  setChoice(choice: Partial<Choice>): void {
+    const next = { ...this.choice, ...choice };
+    if (sameChoice(next, this.choice)) return;
+    this.choice = next;
+    this.rank();
+  }
+
+  setHeight(height: number): void {
+    this.root.style.height = `${height}px`;
+  }
+
+  setOffline(offline: boolean): void {
+    if (this.offline === offline || this.alone) return;
+    this.offline = offline;
+    this.show();
+  }
+
+  /** There is no kernel and never was: a page of its own. */
+  setAlone(): void {
+    this.alone = true;
+    this.prompt.setFixed();
+    this.show();
+  }
+
+  // --- what a user does ----------------------------------------------------------------------
+
+  private change(values: Partial<Choice>): void {
+    const before = this.before ?? this.choice;
+    this.before = null;
+    this.choice = { ...this.choice, ...values };
+    if (sameChoice(before, this.choice)) {
+      this.rank();
+      return;
+    }
+    this.history.record(before);
+    this.rank(); // at once; the kernel hears of it behind
+    this.host.choose(values);
+  }
+
+  /** A drag is one change, whatever it passes over. */
+  private brush(tokens: readonly number[], done: boolean): void {
+    if (done) {
+      this.change({ tokens });
+      const { firing } = this;
+      if (firing && tokens.length > 0) {
+        const best = this.shown.rows[0];
+        const first = best === undefined ? "" : `; first: ${firing.name(best)}`;
+        this.speak(`Brushed ${tokensText(firing, tokens)}${first}`);
+      }
+      this.matrix.toTop();
+      return;
+    }
+    this.before ??= this.choice;
+    this.choice = { ...this.choice, tokens };
+    this.rank();
+  }
+
+  private pick(row: number, add: boolean): void {
+    const { firing } = this;
+    if (!firing) return;
+    const unit = firing.unit(row);
+    const code = codeOf(unit);
+    const { selected } = this.choice;
+    const on = selected.some((each) => codeOf(each) === code);
+    const others = selected.filter((each) => codeOf(each) !== code);
+    if (add) this.change({ selected: on ? others : [...selected, unit] });
+    else this.change({ selected: on && others.length === 0 ? [] : [unit] });
+    const left = this.choice.selected.length;
+    this.speak(`${firing.name(row)} ${left > 0 && !on ? "selected" : "taken"}, ${left} in all`);
+  }
+
+  private clear(): void {
+    if (this.choice.selected.length + this.choice.tokens.length === 0) return;
+    this.change({ selected: [], tokens: [] });
+    this.speak("Nothing is selected.");
+  }
+
+  private undo(): void {
+    const before = this.history.undo(this.choice);
+    if (!before) return;
+    this.choice = before;
+    this.rank();
+    this.host.choose(before);
+    this.speak("Undone.");
+  }
+
+  private run(prompt: string): void {
+    this.asked = this.host.run(prompt) ? prompt : "";
+    this.show();
+  }
+
+  private point(hover: Hover): void {
+    if (hover.row === this.hover.row && hover.position === this.hover.position) return;
+    this.hover = hover;
+    this.show();
+  }
+
+  private pressed(event: KeyboardEvent, help: Help): void {
+    const undo = event.key === "z" && (event.ctrlKey || event.metaKey);
+    const field = /^(INPUT|TEXTAREA)$/.test((event.target as HTMLElement).tagName);
+    // JupyterLab has commands on bare keys; keys with Ctrl or Cmd stay its own.
+    if (undo ? !field : !event.ctrlKey && !event.metaKey) event.stopPropagation();
+    if (undo && !field) {
+      event.preventDefault();
+      this.undo();
+    } else if (event.key === "Escape" && help.el.hidden && !field) this.clear();
+  }
+
+  // --- what is on screen ---------------------------------------------------------------------
+
+  private rank(): void {
+    this.shown = this.firing ? choose(this.firing, this.choice, this.query) : NO_ROWS;
+    this.show();
+  }
+
+  private show(): void {
+    const { root, live, firing, choice, shown, hover } = this;
+    const sentence = this.broken || this.said || stateSentence(live);
+    root.dataset.iwState = live.state;
+    root.dataset.iwTokens = choice.tokens.join(" ");
+    root.dataset.iwSelected = choice.selected.map(codeOf).join(" ");
+    root.dataset.iwPrompt = firing?.data.header.prompt ?? "";
+    root.dataset.iwIndexed = String((firing?.indexedTokens ?? 0) > 0);
+    this.header.show(live, choice, sentence, this.offline, this.alone, this.history.canUndo);
+    this.legend.setTwoSided(live.unit !== "feature");
+    this.prompt.el.hidden = firing === null;
+    this.matrix.el.hidden = firing === null;
+    this.chosen.hidden = firing === null;
+    if (!firing) {
+      this.line.textContent = "";
+      this.read.textContent = "";
+      return;
+    }
+    const { header } = firing.data;
+    const stale = live.state === "computing" && header.prompt !== live.prompt;
+    root.classList.toggle("iw-x-stale", stale);
+    const selected = choice.selected.map((unit) => firing.rowOf(unit)).filter((row) => row >= 0);
+    const shading = hover.row !== null && !selected.includes(hover.row) ? [hover.row] : selected;
+    this.prompt.setTwoSided(firing.twoSided);
+    this.prompt.setTokens(
+      firing.tokens,
+      header.special,
+      this.asked || live.prompt || header.prompt,
+    );
+    this.prompt.show(choice.tokens, shades(firing, shading), hover.position);
+    this.matrix.show({
+      firing,
+      shown,
+      selected: new Set(selected),
+      brushed: choice.tokens,
+      hover,
+      arrange: choice.arrange,
+      limit: choice.rows,
+    });
+    const waiting = firing.rows === 0 && live.state !== "done";
+    this.line.textContent = waiting ? "" : rowsSentence(firing, shown, choice, this.query);
+    this.line.title = this.line.textContent ?? "";
+    this.showChosen(selected);
+    this.read.textContent =
+      readout(firing, hover.row, hover.position) || (waiting ? "" : TAKES_SECONDS);
+  }
+
+  private showChosen(selected: readonly number[]): void {
+    const { choice, live, firing, shown } = this;
+    const key = JSON.stringify([choice.selected, choice.tokens, live.neighbours, live.told]);
+    if (this.chosen.dataset.key === key) return;
+    this.chosen.dataset.key = key;
+    this.chosen.replaceChildren();
+    const some = choice.selected.length;
+    if (!firing || some + choice.tokens.length === 0) return;
+    if (some > 0) {
+      const names = selected.length === 1 && some === 1 ? firing.name(selected[0]) : count(some);
+      const silent = shown.silent.length;
+      const quiet =
+        silent > 0 ? ` (${silent === some ? "silent here" : `${silent} silent here`})` : "";
+      this.chosen.append(h("span", { class: "iw-x-picked" }, `${names} selected${quiet}`));
+      for (const [to, { name, verb }] of live.neighbours.entries()) {
+        const title = `Sends the selected ${live.unit}s to the ${name}`;
+        const send = () => {
+          if (!this.host.send(to)) this.speak("No kernel hears it.");
+        };
+        this.chosen.append(button(verb, send, { class: "iw-strong", title }));
+      }
+      if (live.told) this.chosen.append(h("span", { class: "iw-x-soft" }, live.told));
+    }
+    this.chosen.append(
+      button("clear", () => this.clear(), { title: "Nothing selected, nothing brushed (Escape)" }),
+    );
+  }
+
+  private speak(text: string): void {
+    if (text) this.spoken.textContent = text;
+  }
+
+  private listen(): void {
+    if (this.live.state !== "computing" || this.offline) return;
+    const silent = performance.now() - this.heard > SILENCE_MS;
+    if (silent === (this.said === SILENT)) return;
+    this.said = silent ? SILENT : "";
+    this.show();
+  }
+
+  destroy(): void {
+    this.abort.abort();
+    this.root.remove();
+  }
+}
