@@ -1,0 +1,242 @@
+"""Tokens of an index in their context, as arrays: what rules and detectors look at.
+
+A token is told by its word: its text without the space in front and without case, marked with "…"
+in front where it goes on a word that was begun before it (dallas -> “da” “…ll” “…as”). Words have
+numbers, so "the token before is “the”" is one comparison of arrays.
+
+Small indexes are looked at whole, large ones in a random sample of their windows (a fixed seed), to
+which a unit's own windows are added.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .stored import StoredIndex
+
+Ints = NDArray[np.int64]
+GOES_ON = "…"
+#: Windows are drawn until they have so many tokens; an index with fewer is looked at whole.
+SAMPLE = 200_000
+NONE = -1
+
+
+def stored_of(index: Any) -> StoredIndex:
+    """The stored index of an Index, or itself."""
+    found = getattr(index, "stored", index)
+    if not isinstance(found, StoredIndex):
+        from .errors import FeatureError
+
+        raise FeatureError(
+            "This needs an index that has been made: call iw.index(model, dictionary, text), and "
+            "wait for it."
+        )
+    return found
+
+
+class Vocabulary:
+    """The words of an index.
+
+    texts: folded, one behind the other; text_of: token id to the number of its text, −1 for ids
+    that the index does not have. A word is twice that number, and 1 more where it goes on a word.
+    """
+
+    def __init__(self, stored: StoredIndex) -> None:
+        ids = np.asarray(stored.ids, dtype=np.int64)
+        somewhere = np.full(int(ids.max(initial=0)) + 1, NONE, dtype=np.int64)
+        somewhere[ids] = np.arange(len(ids))
+        self.text_of = np.full(len(somewhere), NONE, dtype=np.int64)
+        self._begins = np.zeros(len(somewhere), dtype=bool)
+        self._ends = np.zeros(len(somewhere), dtype=bool)
+        self.texts: list[str] = []
+        numbers: dict[str, int] = {}
+        for id in np.flatnonzero(somewhere >= 0).tolist():
+            at = int(somewhere[id])
+            text = stored.tokens(at, at + 1)[0]
+            folded = fold(text)
+            if folded not in numbers:
+                numbers[folded] = len(self.texts)
+                self.texts.append(folded)
+            self.text_of[id] = numbers[folded]
+            self._begins[id], self._ends[id] = _joins(text[:1]), _joins(text[-1:])
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        """How many word numbers there are."""
+        return 2 * len(self.texts)
+
+    def words(self, ids: Ints, first: NDArray[np.bool_]) -> Ints:
+        """Word numbers of tokens in a row; `first` says which have nothing before them."""
+        before = np.roll(ids, 1)
+        goes_on = self._begins[ids] & self._ends[before] & ~first
+        return 2 * self.text_of[ids] + goes_on
+
+    def shown(self, word: int) -> str:
+        """A word as it is written in labels."""
+        return (GOES_ON if word % 2 else "") + self.texts[word // 2]
+
+    def number(self, shown: str) -> int:
+        """The number of a word as it is written in labels; −2 if no text has it."""
+        if shown in self._numbers:
+            return 2 * self._numbers[shown]
+        goes_on = shown.startswith(GOES_ON) and shown[1:] in self._numbers
+        return 2 * self._numbers[shown[1:]] + 1 if goes_on else -2
+
+    def ids(self, folded: str) -> Ints:
+        """The token ids with a text, whatever their case and space in front."""
+        number = self._numbers.get(folded)
+        return np.flatnonzero(self.text_of == number) if number is not None else np.zeros(0, int)
+
+
+def fold(text: str) -> str:
+    """A token's text without space around it and without case; space alone stays."""
+    return text.strip().casefold() or text
+
+
+def _joins(letter: str) -> bool:
+    """Whether a letter makes one word with a letter beside it."""
+    return letter.isdigit() or letter.lower() != letter.upper()
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """Windows of an index behind each other.
+
+    position: place in the index; word, window, start: number, window and the window's first place
+    on this sheet; all int64 [token]. text: a hash per window [window], equal for equal tokens.
+    end: [window], behind its last place. common: bool [window], drawn at random and not for one
+    unit's sake.
+    """
+
+    vocabulary: Vocabulary
+    position: Ints
+    word: Ints
+    window: Ints
+    start: Ints
+    end: Ints
+    text: NDArray[np.uint64]
+    common: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.word)
+
+    def places(self, position: Ints) -> Ints:
+        """Where tokens of the index are on this sheet; those that are not are left out."""
+        at = np.searchsorted(self.position, position)
+        at = at[at < len(self)] if len(self) else at
+        return at[np.isin(self.position[at], position)]
+
+    def beside(self, places: Ints, by: int) -> Ints:
+        """The words so many tokens further on (or before, where negative); −1 beyond the window."""
+        at = places + by
+        inside = (at >= self.start[places]) & (at < self.end[self.window[places]])
+        return np.where(inside, self.word[np.clip(at, 0, len(self) - 1)], NONE)
+
+    def had(self, places: Ints, word: int) -> NDArray[np.bool_]:
+        """Whether a word stands earlier in the window."""
+        there = np.flatnonzero(self.word == word)
+        first = np.full(len(self.end), len(self), dtype=np.int64)
+        first[self.window[there[::-1]]] = there[::-1]
+        return places > first[self.window[places]]
+
+    @cached_property
+    def is_common(self) -> NDArray[np.bool_]:
+        """Per token, whether its window was drawn at random."""
+        return self.common[self.window]
+
+    @cached_property
+    def all_common(self) -> Ints:
+        return np.flatnonzero(self.is_common)
+
+    def pair(self, places: Ints, last: int = 0) -> Ints:
+        """The two words that end `last` tokens further on, as one number; −1 beyond the window."""
+        first, second = self.beside(places, last - 1), self.beside(places, last)
+        both = first * len(self.vocabulary) + second
+        return np.where((first >= 0) & (second >= 0), both, NONE)
+
+
+_LOCK = threading.Lock()
+_VOCABULARIES: weakref.WeakKeyDictionary[StoredIndex, Vocabulary] = weakref.WeakKeyDictionary()
+_SHEETS: weakref.WeakKeyDictionary[StoredIndex, Sheet] = weakref.WeakKeyDictionary()
+
+
+def vocabulary_of(stored: StoredIndex) -> Vocabulary:
+    """The index's words, found once."""
+    with _LOCK:
+        found = _VOCABULARIES.get(stored)
+        if found is None:
+            found = _VOCABULARIES[stored] = Vocabulary(stored)
+        return found
+
+
+def sheet_of(stored: StoredIndex) -> Sheet:
+    """The index, or the sample of it, found once."""
+    vocabulary = vocabulary_of(stored)
+    with _LOCK:
+        found = _SHEETS.get(stored)
+        if found is None:
+            chosen = _chosen(stored)
+            found = _SHEETS[stored] = _sheet(stored, vocabulary, chosen, chosen)
+        return found
+
+
+def sheet_with(stored: StoredIndex, position: Ints) -> Sheet:
+    """The same with the windows of these tokens."""
+    base = sheet_of(stored)
+    if len(base) == stored.n_positions:
+        return base
+    own = np.unique(np.searchsorted(stored.window_ptr, position, side="right") - 1)
+    common = _chosen(stored)
+    both = np.union1d(common, own)
+    return _sheet(stored, base.vocabulary, both, common)
+
+
+def _chosen(stored: StoredIndex) -> Ints:
+    """The windows of the sample, ascending."""
+    n = stored.n_windows
+    if stored.n_positions <= SAMPLE:
+        return np.arange(n)
+    order = np.random.default_rng(0).permutation(n)
+    held = np.cumsum(np.diff(stored.window_ptr)[order])
+    return np.sort(order[: int(np.searchsorted(held, SAMPLE)) + 1])
+
+
+def _sheet(stored: StoredIndex, vocabulary: Vocabulary, windows: Ints, common: Ints) -> Sheet:
+    starts = np.asarray(stored.window_ptr)[windows]
+    sizes = np.asarray(stored.window_ptr)[windows + 1] - starts
+    ends = np.cumsum(sizes)
+    first = ends - sizes
+    window = np.repeat(np.arange(len(windows)), sizes)
+    position = np.arange(int(sizes.sum())) + np.repeat(starts - first, sizes)
+    ids = np.asarray(stored.ids)[position].astype(np.int64)
+    start = first[window]
+    place = np.arange(len(ids))
+    return Sheet(
+        vocabulary,
+        position,
+        vocabulary.words(ids, place == start),
+        window,
+        start,
+        ends,
+        _hashes(ids, place - start, window, len(windows)),
+        np.isin(windows, common),
+    )
+
+
+def _hashes(ids: Ints, offset: Ints, window: Ints, n_windows: int) -> NDArray[np.uint64]:
+    """One number per window: the sum of a mix of each token with its place (splitmix64)."""
+    with np.errstate(over="ignore"):
+        x = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x ^= (offset.astype(np.uint64) + np.uint64(1)) * np.uint64(0xD1B54A32D192ED03)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+        found = np.zeros(n_windows, dtype=np.uint64)
+        np.add.at(found, window, x ^ (x >> np.uint64(31)))
+    return found
