@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..attribution.equal_size import random_effects
 from .graph_asks import Request
+from .graph_meaning import firing, meaning, naming
 from .graph_signals import DRAWS, Answer, Signals, number, numbers
 from .graph_swap import swap
 
@@ -243,4 +244,7 @@ ANSWERS: dict[str, Callable[[Graph, Request, Signals], Answer]] = {
     "many": many,
     "swap": swap,
     "proposals": proposals,
+    "meaning": meaning,
+    "firing": firing,
+    "naming": naming,
 }

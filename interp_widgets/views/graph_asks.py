@@ -16,8 +16,10 @@ import traitlets as t
 if TYPE_CHECKING:
     from .graph_check import Answers
 
-#: What can be asked for and has a trait for its answer; "send" has none.
-QUESTIONS = ("check", "many", "swap", "proposals")
+#: What can be asked for and has a trait for its answer; "send" and "label" have none.
+QUESTIONS = ("check", "many", "swap", "proposals", "meaning", "firing", "naming")
+#: Asked of a single node.
+OF_ONE = ("meaning", "firing", "naming", "label")
 FACTORS = (0, -1, 2)
 MOST_NODES = 500
 LONGEST_PROMPT = 20_000
@@ -35,6 +37,9 @@ class Asks(t.HasTraits):
     many = t.Dict().tag(sync=True)
     swap = t.Dict().tag(sync=True)
     proposals = t.Dict().tag(sync=True)
+    meaning = t.Dict().tag(sync=True)
+    firing = t.Dict().tag(sync=True)
+    naming = t.Dict().tag(sync=True)
     unable = t.Unicode(NO_MODEL).tag(sync=True)
     neighbours = t.List(t.Dict()).tag(sync=True)
     #: What became of the last selection that was sent to another view.
@@ -79,13 +84,18 @@ def clean_request(
     if not isinstance(request, dict):
         return None
     clean: Request = {}
-    if what in ("check", "swap", "send"):
+    if what in ("check", "swap", "send", *OF_ONE):
         ids = request.get("ids")
         if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
             return None
         clean["ids"] = [item for item in dict.fromkeys(ids) if known is None or item in known]
-        if not clean["ids"]:
+        if not clean["ids"] or (what in OF_ONE and len(clean["ids"]) != 1):
             return None
+    if what in ("firing", "label"):
+        text = request.get("text")
+        if not isinstance(text, str) or len(text) > LONGEST_PROMPT:
+            return None
+        clean["text"] = text
     if what in ("check", "many"):
         factor = request.get("factor")
         if isinstance(factor, bool) or factor not in FACTORS:
@@ -113,6 +123,11 @@ def clean_request(
         if isinstance(to, bool) or not isinstance(to, int) or not 0 <= to < neighbours:
             return None
         clean["to"] = to
+    elif what == "label":
+        proposed = request.get("proposed")
+        if proposed is not None and (isinstance(proposed, bool) or not isinstance(proposed, int)):
+            return None
+        clean["proposed"] = proposed
     elif what not in QUESTIONS:
         return None
     return clean

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..attribution.group import Nodes
 from ..jobs import Job
-from . import graph_answers
+from . import graph_answers, graph_meaning
 from .graph_asks import Request
 from .graph_signals import Signals
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 TICK = 0.15
 #: So many answers are kept.
 KEPT = 64
-#: What there is to suggest depends on the groups that there are.
-NEVER_KEPT = ("proposals",)
+#: What there is to suggest depends on the groups and labels that there are.
+NEVER_KEPT = ("proposals", "naming")
 
 Answer = dict[str, Any]
 #: What another view does with a name and nodes; it returns a sentence, or raises a ValueError.
@@ -52,6 +52,9 @@ class Answers:
         """Answer a question, soon; `request` is as `graph_asks.clean_request` leaves it."""
         if what == "send":
             self._send(request["to"], request["ids"])
+            return
+        if what == "label":
+            self._label(request)
             return
         with self._lock:
             self.stop(what)
@@ -93,6 +96,20 @@ class Answers:
             self._view.told = self._takers[to][1](name, nodes)
         except ValueError as error:
             self._view.told = str(error)
+
+    def _label(self, request: Request) -> None:
+        """A label goes into the book and onto the graph's nodes; the card shows it at once."""
+        (id,) = request["ids"]
+        try:
+            labels = graph_meaning.label(self._graph, id, request["text"], request["proposed"])
+        except ValueError as error:
+            self._view.told = str(error)
+            return
+        with self._lock:
+            for key in [key for key in self._known if key[0] == "meaning"]:
+                del self._known[key]
+        self._view.labels = labels
+        self.ask("meaning", {"ids": [id]})
 
     def stop(self, what: str) -> None:
         """Nobody waits for this answer any more."""

@@ -24,6 +24,7 @@ from ..attribution.scores import (
 )
 from ..attribution.table import ERROR, GraphTable
 from .graph_check import Answers
+from .graph_meaning import own_labels
 from .graph_view import SHARED, GraphView
 from .wire import pack
 
@@ -49,17 +50,19 @@ def show(graph: Graph) -> GraphView:
             if table is not None and now != sent:
                 sent = now
                 view.data = pack_table(table, control, complete=graph.state == "done")
+                if graph.state == "done":
+                    view.labels = own_labels(graph)
             view.status = _status(graph)
 
     def noted(change: Any) -> None:
         setattr(notes, change["name"], change["new"])
 
-    graph.on_change(changed)
-    changed()
     if graph.so_far is not None:  # what came with a file
         for name in SHARED:
             setattr(view, name, getattr(notes, name))
     view.observe(noted, names=list(SHARED))
+    graph.on_change(changed)
+    changed()
     return view
 
 

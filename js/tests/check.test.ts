@@ -81,7 +81,8 @@ beforeEach(() => {
   asked = [];
   stopped = [];
   const model = {
-    ask: (ask: Ask) => asked.push(ask) > 0,
+    // What a node means is asked for whenever one is selected: meaning.test.ts.
+    ask: (ask: Ask) => ask.what === "meaning" || asked.push(ask) > 0,
     cancel: (what: keyof Answers) => stopped.push(what) > 0,
   };
   panel = new Panel(store, new Actions(store), new AbortController().signal, model);
@@ -118,13 +119,13 @@ function checked(ids: readonly string[], factor: 0 | -1 | 2 = 0): void {
 describe("checking a selection", () => {
   it("asks with one press, for what is selected", () => {
     store.set({ selected: ["n1"] });
-    press("check against the model");
+    press("check");
     expect(asked).toEqual([{ what: "check", ids: ["n1"], factor: 0 }]);
   });
 
   it("asks only for what can be changed", () => {
     store.set({ selected: ["n0", "n1", "n3"] });
-    press("check against the model");
+    press("check");
     expect(asked).toEqual([{ what: "check", ids: ["n1"], factor: 0 }]);
     store.set({ selected: ["n0"] });
     expect(panel.el.textContent).toContain("Only features can be changed");
@@ -132,7 +133,7 @@ describe("checking a selection", () => {
 
   it("shows prediction, measurement and controls with their numbers, for both ways", () => {
     store.set({ selected: ["n1"] });
-    press("check against the model");
+    press("check");
     checked(["n1"]);
     const rows = [...panel.el.querySelectorAll("tr")].map((row) => row.textContent);
     expect(rows).toEqual([
@@ -148,7 +149,7 @@ describe("checking a selection", () => {
 
   it("draws all bars of a unit on one scale that holds zero", () => {
     store.set({ selected: ["n1"] });
-    press("check against the model");
+    press("check");
     checked(["n1"]);
     // The scale runs from −4 to 1, so zero lies at 80%.
     const bars = [...panel.el.querySelectorAll<HTMLElement>(".iw-track i")];
@@ -164,20 +165,20 @@ describe("checking a selection", () => {
 
   it("does not ask again for what it knows, in whatever order it was selected", () => {
     store.set({ selected: ["n1", "n2"] });
-    press("check against the model");
+    press("check");
     checked(["n2", "n1"]);
     store.set({ selected: ["n2"] });
     expect(panel.el.querySelector(".iw-effects")).toBeNull();
     store.set({ selected: ["n2", "n1"] });
     expect(panel.el.querySelector(".iw-effects")).not.toBeNull();
     press("links");
-    press("check against the model");
+    press("check");
     expect(asked.length).toBe(1);
   });
 
   it("asks anew for another factor", () => {
     store.set({ selected: ["n1"] });
-    press("check against the model");
+    press("check");
     checked(["n1"]);
     press("× 2");
     expect(asked.at(-1)).toEqual({ what: "check", ids: ["n1"], factor: 2 });
@@ -189,7 +190,7 @@ describe("checking a selection", () => {
 
   it("says how far it is and can be cancelled", () => {
     store.set({ selected: ["n1"] });
-    press("check against the model");
+    press("check");
     receive({
       check: {
         state: "computing",
@@ -206,7 +207,7 @@ describe("checking a selection", () => {
 
   it("says in a sentence what went wrong, and can be asked again", () => {
     store.set({ selected: ["n1"] });
-    press("check against the model");
+    press("check");
     const failed = { state: "failed", progress: 0, message: "Layer 9 is not there." } as const;
     receive({ check: { ...failed, asked: { ids: ["n1"], factor: 0 }, result: null } });
     expect(panel.el.textContent).toContain("Layer 9 is not there.");
@@ -392,7 +393,7 @@ describe("what models and files say", () => {
     const failed = { state: "failed", progress: 0, message: HOSTILE } as const;
     const [target] = CHECKED.targets;
     store.set({ selected: ["n1"] });
-    press("check against the model");
+    press("check");
     const named = { ...target, id: HOSTILE, name: HOSTILE, unit: HOSTILE };
     const result = { ...CHECKED, targets: [named], notes: [HOSTILE] };
     receive({ check: { ...done, asked: { ids: ["n1"], factor: 0 }, result } });

@@ -10,6 +10,7 @@ import { FEATURE } from "../graph";
 import type { Store } from "../store";
 import { CheckPart } from "./check";
 import { ManyPart } from "./many";
+import { MeaningPart } from "./meaning";
 import { ProposalsPart } from "./proposals";
 import { SendPart } from "./send";
 import type { Answers, Ask, Tool, Wide } from "./state";
@@ -36,11 +37,8 @@ export interface Part {
 
 const TABS: readonly [Tool, string, string][] = [
   ["links", "links", "What it reads from and writes to"],
-  [
-    "check",
-    "check against the model",
-    "Change it in the model, and see whether that does what the graph says",
-  ],
+  ["meaning", "meaning", "What it fires on, what it writes, what it is called"],
+  ["check", "check", "Change it in the model, and see whether that does what the graph says"],
   ["swap", "swap", "Put what another prompt has in its place"],
 ];
 
@@ -56,18 +54,25 @@ export class Acting {
   private readonly swap: SwapPart;
   private readonly proposals: ProposalsPart;
   private readonly send: SendPart;
+  private readonly meaning: MeaningPart;
   private shown: Part | null = null;
 
-  constructor(private readonly context: Context) {
+  constructor(
+    private readonly context: Context,
+    signal: AbortSignal,
+  ) {
     this.check = new CheckPart(context);
     this.many = new ManyPart(context);
     this.swap = new SwapPart(context);
     this.proposals = new ProposalsPart(context);
     this.send = new SendPart(context);
+    this.meaning = new MeaningPart(context, signal);
     context.store.subscribe((changed) => {
       if (changed.has("answers")) {
         this.check.remember();
+        this.meaning.remember();
         this.send.update();
+        this.meaning.update();
       }
       const drawn = ["answers", "rejected", "offline", "status"] as const;
       if (drawn.some((key) => changed.has(key))) this.shown?.update();
@@ -85,7 +90,7 @@ export class Acting {
 
   /** Someone is typing in here: the panel must not be built anew. */
   get typing(): boolean {
-    return this.swap.typing || this.proposals.typing;
+    return this.swap.typing || this.proposals.typing || this.meaning.typing;
   }
 
   /** Under the head of a node or of several: their links, or what the model says. */
@@ -99,7 +104,15 @@ export class Acting {
       if (next === "check") this.check.start();
     });
     const units = nodes.filter((i) => graph.at.kind[i] === FEATURE);
-    if (tool === "links") return [tabs, this.send.of(units), ...links()];
+    const one = units.length === 1 && nodes.length === 1 ? this.meaning.of(units[0]) : null;
+    if (tool === "links") {
+      return [tabs, this.send.of(units), one && this.meaning.brief, ...links()];
+    }
+    if (tool === "meaning") {
+      const unit = graph.header.unit;
+      const none = `One ${unit} has a meaning: select a single ${unit}.`;
+      return [tabs, one ?? h("p", { class: "iw-note" }, none)];
+    }
     if (units.length === 0) {
       return [
         tabs,

@@ -3,6 +3,8 @@
  * Python (`views/graph_check.py`), so that every display of the view shows the same answer.
  */
 
+import type { Card, ProposalsShown } from "../../feature/state";
+
 /** Work that Python does for this view; `asked` says what for. */
 export interface Task<Asked, Result> {
   readonly state: "none" | "computing" | "done" | "cancelled" | "failed";
@@ -139,6 +141,18 @@ export interface Proposed {
   readonly notes: readonly string[];
 }
 
+/** One node, whose unit is asked about. */
+export interface OneAsked {
+  readonly ids: readonly string[];
+}
+
+export interface Fired {
+  readonly tokens: readonly string[];
+  readonly activations: readonly number[];
+}
+
+export type MeaningTask = Task<OneAsked, Card>;
+
 /** Somewhere else that a selection can be sent to. */
 export interface Neighbour {
   readonly name: string;
@@ -151,6 +165,9 @@ export interface Answers {
   readonly many: Task<ManyAsked, Many>;
   readonly swap: Task<SwapAsked, Swapped>;
   readonly proposals: Task<object, Proposed>;
+  readonly meaning: MeaningTask;
+  readonly firing: Task<OneAsked & { readonly text: string }, Fired>;
+  readonly naming: Task<OneAsked, Pick<ProposalsShown, "proposals">>;
   /** Why the model cannot be asked, in a sentence; empty where it can. */
   readonly unable: string;
   readonly neighbours: readonly Neighbour[];
@@ -163,13 +180,16 @@ export const ANSWERS = [
   "many",
   "swap",
   "proposals",
+  "meaning",
+  "firing",
+  "naming",
   "unable",
   "neighbours",
   "told",
 ] as const satisfies readonly (keyof Answers)[];
 
 /** Which part of the panel is open where something is selected, and where nothing is. */
-export type Tool = "links" | "check" | "swap";
+export type Tool = "links" | "meaning" | "check" | "swap";
 export type Wide = "strongest" | "many" | "groups";
 
 export type Ask =
@@ -177,6 +197,9 @@ export type Ask =
   | ({ readonly what: "many" } & ManyAsked)
   | ({ readonly what: "swap" } & SwapAsked)
   | { readonly what: "proposals" }
+  | ({ readonly what: "meaning" | "naming" } & OneAsked)
+  | ({ readonly what: "firing"; readonly text: string } & OneAsked)
+  | ({ readonly what: "label"; readonly text: string; readonly proposed?: number } & OneAsked)
   | { readonly what: "send"; readonly to: number; readonly ids: readonly string[] };
 
 function idle<A, R>(asked: A): Task<A, R> {
@@ -188,6 +211,9 @@ export const NO_ANSWERS: Answers = {
   many: idle({ nodes: 0, factor: 0 }),
   swap: idle({ ids: [], prompt: "", label: "", strength: 1 }),
   proposals: idle({}),
+  meaning: idle({ ids: [] }),
+  firing: idle({ ids: [], text: "" }),
+  naming: idle({ ids: [] }),
   unable: "",
   neighbours: [],
   told: "",
@@ -207,6 +233,9 @@ export function answers(get: (name: keyof Answers) => unknown): Answers {
     many: task(get("many"), NO_ANSWERS.many),
     swap: task(get("swap"), NO_ANSWERS.swap),
     proposals: task(get("proposals"), NO_ANSWERS.proposals),
+    meaning: task(get("meaning"), NO_ANSWERS.meaning),
+    firing: task(get("firing"), NO_ANSWERS.firing),
+    naming: task(get("naming"), NO_ANSWERS.naming),
     unable: String(get("unable") ?? ""),
     neighbours: (get("neighbours") ?? []) as readonly Neighbour[],
     told: String(get("told") ?? ""),

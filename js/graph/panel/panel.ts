@@ -37,7 +37,7 @@ export class Panel {
     signal: AbortSignal,
     model: Model = { ask: () => false, cancel: () => false },
   ) {
-    this.acting = new Acting({ store, actions, model });
+    this.acting = new Acting({ store, actions, model }, signal);
     actions.startRename = () => this.name?.open();
     store.subscribe((changed) => {
       if (SHOWN.some((key) => changed.has(key))) this.render();
