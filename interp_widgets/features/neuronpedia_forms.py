@@ -65,10 +65,9 @@ def native(
             top.append(example)
     ranked = sorted(groups.items(), key=lambda item: -item[0][2])
     ours, (_, index) = ours_of(found), first(found, "index", "feature_index")
-    name, heights = "freq_hist_data_bar_heights", _finite(found.get("freq_hist_data_bar_heights"))
-    feature = whole(index, at["index"])
+    bars = [_finite(found.get(f"freq_hist_data_bar_{name}")) for name in ("values", "heights")]
     return ForeignFeature(
-        feature=feature,
+        feature=whole(index, at["index"]),
         layer=layer_of(found, header) if layer is None else layer,
         scan=text(ours.get("scan")) or _scan(found, header),
         model=text(first(found, "modelId", "model_id")[1])
@@ -79,7 +78,7 @@ def native(
         groups=tuple(Group(*key, tuple(examples)) for key, examples in ranked),
         density=share(first(found, "frac_nonzero", "density")[1]),
         strongest=_strongest(found.get("maxActApprox"), top, bottom, *groups.values()),
-        histogram=_around(_finite(found.get(name.replace("heights", "values"))), heights),
+        histogram=_around(*bars),
         positive=_weighted(found, "pos", "topLogits"),
         negative_logits=_weighted(found, "neg", "bottomLogits"),
         labels=labels_of(found.get("explanations"), at["explanations"], our_label(ours, at)),
@@ -121,11 +120,7 @@ def _around(centres: list[float], heights: list[float]) -> Histogram | None:
 
 def _notes(found: dict[str, Any], top: list[Example]) -> tuple[str, ...]:
     said = []
-    source = found.get("source")
-    dataset = text(found.get("dataset")) or text(
-        source.get("dataset") if isinstance(source, dict) else None
-    )
-    if dataset:
+    if dataset := text(found.get("dataset")) or text(_source(found).get("dataset")):
         said.append(f"Its examples come from {dataset[:200]}.")
     if not top and found.get("activations"):
         said.append("The file marks no examples as the strongest; shown are the strongest it has.")
@@ -133,14 +128,18 @@ def _notes(found: dict[str, Any], top: list[Example]) -> tuple[str, ...]:
 
 
 def _tokens(found: dict[str, Any], ours: dict[str, Any]) -> int | None:
-    source = found.get("source") if isinstance(found.get("source"), dict) else {}
-    assert isinstance(source, dict)
-    prompts = first(found, "n_prompts_total")[1] or source.get("num_prompts")
-    each = first(found, "n_tokens_in_prompt")[1] or source.get("num_tokens_in_prompt")
+    prompts = found.get("n_prompts_total", _source(found).get("num_prompts"))
+    each = found.get("n_tokens_in_prompt", _source(found).get("num_tokens_in_prompt"))
     for count in (number(ours.get("tokens")), number(prompts) * number(each)):
         if 0 < count < 2**53:
             return int(count)
     return None
+
+
+def _source(found: dict[str, Any]) -> dict[str, Any]:
+    """What Neuronpedia's interface says of the dictionary; an upload has its name here."""
+    value = found.get("source")
+    return value if isinstance(value, dict) else {}
 
 
 # --- circuit-tracer's form -----------------------------------------------------------------------
@@ -199,13 +198,14 @@ def _listed(names: Any, values: Any) -> tuple[TokenWeight, ...]:
     return _weighted({"pos_str": names, "pos_values": values}, "pos", "")
 
 
-# --- both ------------------------------------------------------------------------------------------
+# --- both ----------------------------------------------------------------------------------------
 
 
 def _example(row: dict[str, Any], at: At, values: str, wanted: list[Any], sign: int) -> Any:
     """An example; None for one without tokens.
 
-    wanted: what the file says of the trigger, first in order; a place that is not active is none.
+    wanted: what the file says of the trigger, first in order; a place that is not active, or on the
+        other side of 0 than sign, is none.
     """
     tokens = fields.texts(row.get("tokens"), at["tokens"])
     activations = fields.numbers(row.get(values), at[values])
@@ -215,8 +215,8 @@ def _example(row: dict[str, Any], at: At, values: str, wanted: list[Any], sign: 
         )
     if not tokens:
         return None
-    places = [p for p in wanted if isinstance(p, int) and 0 <= p < len(tokens) and activations[p]]
     strength = np.asarray(activations) * sign
+    places = [p for p in wanted if isinstance(p, int) and 0 <= p < len(tokens) and strength[p] > 0]
     ours = ours_of(row)
     known = [ours.get(name) for name in ("position", "document")]
     position, document = (k if isinstance(k, int) and 0 <= k < 2**53 else -1 for k in known)
