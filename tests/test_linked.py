@@ -211,7 +211,7 @@ def test_unlinked_views_go_their_own_way(graph: Graph, ablation: Ablation) -> No
 
 
 def test_what_cannot_be_linked_is_said(graph: Graph) -> None:
-    with pytest.raises(TypeError, match="a graph, an ablation or a steering"):
+    with pytest.raises(TypeError, match="a graph, a text, an ablation or a steering"):
         link(graph, 3)
     with pytest.raises(ValueError, match="two views"):
         link(graph)

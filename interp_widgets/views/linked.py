@@ -1,4 +1,4 @@
-"""Linked views: what is selected in one is selected in the others, and a graph's selection can be sent.
+"""Linked views: what is selected in one is selected in the others, and a selection can be sent.
 
     link(graph, ablation, steering)
 
@@ -6,7 +6,8 @@ Views speak of different things, so a selection travels as spots: a layer, a pos
 the view knows one. A graph shows the nodes at these spots. An ablation shows the MLP mark of the place,
 or what it was given, if that is exactly the units selected; its attention and head marks have no nodes,
 so selecting those leaves a graph as it is. A graph of another prompt shows the same units wherever it
-has them. A steering has sliders and no places: it takes part by being sent to.
+has them. A text selects the features, and brushes the tokens. A steering has sliders and no places:
+it takes part by being sent to.
 
 Views made from a graph's nodes are linked to its view by themselves (`join`).
 """
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..attribution.group import Nodes
-from .linked_ports import TAKES, GraphPort, port_of
+from .linked_ports import TAKES, port_of
 
 
 class Link:
@@ -31,8 +32,8 @@ class Link:
         self._ends = [port.watch(lambda port=port: self._pass_on(port)) for port in ports]
         takers = [port for port in ports if hasattr(port, "take")]
         for port in ports:
-            if isinstance(port, GraphPort) and port.view.answers is not None:
-                self._ends += [port.view.answers.send_to(t.name, t.take) for t in takers]
+            if hasattr(port, "send_to"):
+                self._ends += [port.send_to(t.name, t.take) for t in takers]
         first = next((p for p in ports if p.selection), None)
         if first is not None:
             self._pass_on(first)
@@ -65,11 +66,11 @@ class Link:
 def link(*views: Any) -> Link:
     """What is selected in one view is selected in the others, from now on.
 
-    A graph's panel gets a button for each linked ablation and steering: it sends what is selected
+    Graphs and texts get a button for each linked ablation and steering: it sends what is selected
     there. What the first view with a selection has selected is selected in all.
 
     Args:
-        views: graphs, ablations, steerings, or their views.
+        views: graphs, texts, ablations, steerings, or their views.
 
     Raises TypeError for anything else, ValueError for fewer than two.
     """

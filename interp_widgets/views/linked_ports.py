@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..attribution.graph import Graph
 from ..attribution.group import Nodes
 from ..jobs import Job
-from ..models.interventions import At, Features, Neurons
+from ..models.interventions import At, Features, Neurons, interventions_of
 from . import wire
 from .ablation_items import Given, given
 from .ablation_live import Ablation
@@ -21,7 +21,7 @@ from .steering_knobs import knobs_of, measured
 from .steering_live import Steering
 from .steering_view import SteeringView
 
-TAKES = "a graph, an ablation or a steering, or the view of one"
+TAKES = "a graph, a text, an ablation or a steering, or the view of one"
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ class GraphPort:
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         return _watch(self.view, changed)
 
+    def send_to(self, name: str, take: Callable[[str, Any], str]) -> Callable[[], None]:
+        """A button that sends the selected nodes; returns what removes it."""
+        answers = self.view.answers
+        return (lambda: None) if answers is None else answers.send_to(name, take)
+
     def _units(self) -> Iterable[tuple[str, Spot, bool]]:
         """Features or neurons: id, spot, and whether the slider keeps them."""
         if not self.view.data:
@@ -131,12 +136,15 @@ class AblationPort:
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         return _watch(self.ablation.view, changed)
 
-    def take(self, name: str, nodes: Nodes) -> str:
-        """Measure what was selected in a graph; returns what was done, in a sentence."""
+    def take(self, name: str, what: Nodes | Sequence[Any]) -> str:
+        """Measure what was selected: a graph's nodes where they are, or targets, everywhere.
+
+        Returns what was done, in a sentence.
+        """
         ablation, items = self.ablation, self.ablation.items
-        if tuple(nodes.graph.table.tokens) != self.tokens:
+        if isinstance(what, Nodes) and tuple(what.graph.table.tokens) != self.tokens:
             raise ValueError("The ablation reads another prompt than the graph.")
-        changes = tuple(nodes.ablate())
+        changes = tuple(what.ablate()) if isinstance(what, Nodes) else interventions_of(list(what))
         known = next((each for each in items.given if set(each.what) == set(changes)), None)
         if known is None:
             names = {each.id for each in items.given}
@@ -173,13 +181,16 @@ class SteeringPort:
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
 
-    def take(self, name: str, nodes: Nodes) -> str:
-        """A slider, at rest, for what was selected in a graph; returns a sentence."""
+    def take(self, name: str, what: Nodes | Sequence[Any]) -> str:
+        """A slider, at rest, for what was selected: a graph's nodes, or targets.
+
+        Returns what was done, in a sentence.
+        """
         steering = self.steering
         (knob,) = knobs_of(
             steering.model,
-            {_unused(name, {k.name for k in steering.knobs}): list(nodes)},
-            nodes.graph.origin.dictionary,
+            {_unused(name, {k.name for k in steering.knobs}): list(what)},
+            what.graph.origin.dictionary if isinstance(what, Nodes) else None,
         )
         with steering.lock:
             before, count = steering.sizing, len(steering.knobs)
@@ -209,16 +220,26 @@ class SteeringPort:
 
 
 def port_of(view: Any) -> Any:
+    """The port of a view; raises TypeError for what has none."""
+    from .text_live import Text
+    from .text_port import TextPort
+    from .text_view import TextView
+
     if isinstance(view, Graph):
         return GraphPort(view.view)
     if isinstance(view, GraphView):
         return GraphPort(view)
-    if isinstance(view, AblationView | SteeringView) and getattr(view, "_source", None) is not None:
+    if (
+        isinstance(view, AblationView | SteeringView | TextView)
+        and getattr(view, "_source", None) is not None
+    ):
         view = view._source
     if isinstance(view, Ablation):
         return AblationPort(view)
     if isinstance(view, Steering):
         return SteeringPort(view)
+    if isinstance(view, Text):
+        return TextPort(view)
     raise TypeError(f"{view!r} cannot be linked: give {TAKES}.")
 
 
