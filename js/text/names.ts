@@ -7,7 +7,7 @@ import { percent } from "../shared/format";
 import type { Firing } from "./firing";
 import { ROW } from "./paint";
 import type { Shown } from "./rank";
-import { rowTitle, strengthText } from "./words";
+import { rowTitle, strengthText, usualText } from "./words";
 
 export interface NamesPort {
   pick(row: number, add: boolean): void;
@@ -159,7 +159,7 @@ export class Names {
     const control =
       density !== null
         ? brushed.length > 0
-          ? strengthText(density.mean)
+          ? usualText(density.mean)
           : percent(density.share)
         : more
           ? `±${strengthText(more.chance)}`
@@ -179,8 +179,8 @@ export class Names {
           "aria-setsize": shown.rows.length,
         },
       },
-      h("span", { class: `iw-x-label${label ? "" : " iw-x-soft"}` }, label || "no label"),
-      h("span", { class: "iw-x-code" }, code),
+      h("span", { class: `iw-x-label${label ? "" : " iw-x-soft"}` }, label || code),
+      label ? h("span", { class: "iw-x-code" }, code) : null,
       h(
         "span",
         { class: "iw-x-number" },
@@ -203,7 +203,20 @@ export class Names {
     this.port.pick(row, event.ctrlKey || event.metaKey || event.shiftKey);
   }
 
-  moveTo(place: number): void {
+  /** The next of the selected rows, from the one that has the focus. */
+  nextSelected(): void {
+    const { state } = this;
+    if (!state) return;
+    const { rows } = state.shown;
+    for (let step = 1; step <= rows.length; step++) {
+      const place = (this.focus + step) % rows.length;
+      if (!state.selected.has(rows[place])) continue;
+      this.moveTo(place);
+      return;
+    }
+  }
+
+  private moveTo(place: number): void {
     this.focus = place;
     this.port.scrollTo(place);
     this.place();

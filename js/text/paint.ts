@@ -6,7 +6,7 @@ import type { Firing } from "./firing";
 import { shade } from "./rank";
 
 export const ROW = 21;
-const LETTERS = 14;
+const LETTERS = 11;
 const TILT = Math.PI / 3;
 const COLUMN = [15, 60] as const;
 

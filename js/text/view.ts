@@ -339,7 +339,12 @@ export class View {
       const silent = shown.silent.length;
       const quiet =
         silent > 0 ? ` (${silent === some ? "silent here" : `${silent} silent here`})` : "";
-      this.chosen.append(h("span", { class: "iw-x-picked" }, `${names} selected${quiet}`));
+      this.chosen.append(
+        button(`${names} selected${quiet}`, () => this.matrix.names.nextSelected(), {
+          class: "iw-x-picked",
+          title: "Goes to the next selected row",
+        }),
+      );
       for (const [to, { name, verb }] of live.neighbours.entries()) {
         const title = `Sends the selected ${live.unit}s to the ${name}`;
         const send = () => {

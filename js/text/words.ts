@@ -16,6 +16,16 @@ export function strengthText(value: number, sign = false): string {
   return (value < 0 ? MINUS : sign ? "+" : "") + plain;
 }
 
+/** The same for what is usual, which is small: .004. */
+export function usualText(value: number): string {
+  const size = Math.abs(value);
+  return size > 0 && size < 0.0995
+    ? size < 0.0005
+      ? "<.001"
+      : size.toFixed(3).slice(1)
+    : strengthText(value);
+}
+
 /** “dallas”, “dallas is”, 4 tokens. */
 export function tokensText(firing: Firing, tokens: readonly number[]): string {
   if (tokens.length > 3) return `${tokens.length} tokens`;
@@ -90,18 +100,18 @@ export function rowsSentence(firing: Firing, shown: Shown, choice: Choice, query
     choice.layers.length > 0 ? ` of ${choice.layers.map((l) => `L${l}`).join(", ")}` : "",
     query.trim() ? " that match" : "",
   ].join("");
-  if (shown.found === 0)
-    return `No ${unit} fires here${among ? among : ""}; ${plural(total, unit)} in all.`;
+  if (shown.found === 0) return `No ${unit}${among} fires here; ${plural(total, unit)} in all.`;
   const n = Math.min(shown.found, choice.rows);
   const all = plural(shown.found, unit);
-  const number_ = n < shown.found ? `${count(n)} of ${all}` : all;
   const cut = rows < total && !among ? ` (the strongest of ${count(total)})` : "";
   if (choice.tokens.length > 0) {
-    const less = n < shown.found ? ", those" : "";
-    return `${number_}${among}${cut}${less} that fire more on ${tokensText(firing, choice.tokens)} than elsewhere`;
+    const some = n < shown.found ? `${count(n)} of ${all}` : all;
+    const there = tokensText(firing, choice.tokens);
+    return `${some}${among}${cut}, by mean strength on ${there} minus elsewhere`;
   }
-  const how = n < shown.found ? ", the strongest" : "";
-  return `${number_}${among}${cut}${how}`;
+  return n < shown.found
+    ? `The ${count(n)} strongest of ${all}${among}${cut}`
+    : `${all}${among}${cut}`;
 }
 
 /** How far the computation is, or why there is nothing; "" where all is well. */
