@@ -136,7 +136,7 @@ class AblationPort:
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         return _watch(self.ablation.view, changed)
 
-    def take(self, name: str, what: Nodes | Sequence[Any]) -> str:
+    def take(self, name: str, what: Sequence[Any]) -> str:
         """Measure what was selected: a graph's nodes where they are, or targets, everywhere.
 
         Returns what was done, in a sentence.
@@ -144,7 +144,7 @@ class AblationPort:
         ablation, items = self.ablation, self.ablation.items
         if isinstance(what, Nodes) and tuple(what.graph.table.tokens) != self.tokens:
             raise ValueError("The ablation reads another prompt than the graph.")
-        changes = tuple(what.ablate()) if isinstance(what, Nodes) else interventions_of(list(what))
+        changes = tuple(what.ablate()) if isinstance(what, Nodes) else interventions_of(what)
         known = next((each for each in items.given if set(each.what) == set(changes)), None)
         if known is None:
             names = {each.id for each in items.given}
@@ -181,7 +181,7 @@ class SteeringPort:
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
 
-    def take(self, name: str, what: Nodes | Sequence[Any]) -> str:
+    def take(self, name: str, what: Sequence[Any]) -> str:
         """A slider, at rest, for what was selected: a graph's nodes, or targets.
 
         Returns what was done, in a sentence.
