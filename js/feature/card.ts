@@ -185,7 +185,7 @@ export class FeatureCard {
         name: "points the same way",
         rows: similar.decoder,
         control: similar.control,
-        controlName: "closest of random directions",
+        controlName: "closest to random directions",
         print: share,
       },
       awaited,
@@ -196,7 +196,7 @@ export class FeatureCard {
             name: "fires together with",
             rows: similar.together,
             control: similar.together_control,
-            controlName: "as often, but anywhere",
+            controlName: "best by chance, moved along the texts",
             print: share,
           }
         : null,
@@ -207,7 +207,7 @@ export class FeatureCard {
         name,
         rows,
         control: virtual,
-        controlName: "random pairs",
+        controlName: "best for random directions",
         print: (value: number) => signed(value),
       };
     this.lists.upstream.set(through("reads from", upstream), awaited);

@@ -31,9 +31,10 @@ export function exampleList(
 function exampleRow(example: CardExample, top: number, copy: (text: string) => void): HTMLElement {
   const value = example.activations[example.trigger] ?? 0;
   const text = plainText(example);
+  const from = example.document === null ? "" : `, text ${count(example.document)}`;
   const el = button("", () => copy(text), {
     class: "iw-c-example",
-    title: `${text}\nactivation ${number(value)}, text ${count(example.document)}. Click to copy it into the test text.`,
+    title: `${text}\nactivation ${number(value)}${from}. Click to copy it into the test text.`,
     attrs: { "aria-label": `${number(value)}: ${text}. Copy to the test text` },
   });
   el.replaceChildren(

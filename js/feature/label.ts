@@ -26,6 +26,7 @@ export class LabelLine {
   private readonly undo: HTMLButtonElement;
   private readonly steer: HTMLButtonElement;
   private readonly compare: HTMLButtonElement;
+  private readonly close: HTMLButtonElement;
   private readonly suggestions = h("div", {
     class: "iw-c-suggestions",
     attrs: { hidden: true, "aria-live": "polite" },
@@ -43,11 +44,11 @@ export class LabelLine {
       class: "iw-input iw-c-titleinput",
       attrs: { type: "text", maxlength: LONGEST, hidden: true, "aria-label": "Label" },
       on: {
-        blur: () => this.close(true),
+        blur: () => this.leave(true),
         keydown: (event) => {
           if (event.isComposing) return;
-          if (event.key === "Enter") this.close(true, true);
-          else if (event.key === "Escape") this.close(false, true);
+          if (event.key === "Enter") this.leave(true, true);
+          else if (event.key === "Escape") this.leave(false, true);
           else return;
           event.preventDefault();
           event.stopPropagation();
@@ -65,6 +66,7 @@ export class LabelLine {
     this.compare = button("compare", () => port.compare?.(), {
       title: "Open another feature beside this one",
     });
+    this.close = button("close", () => port.close?.(), { title: "Back to one feature" });
     this.provenance = h("div", { class: "iw-c-provenance" }, this.chip, this.score);
     this.titleBox.append(this.title, this.fixed, this.input, this.code);
     this.el.append(
@@ -72,7 +74,15 @@ export class LabelLine {
         "div",
         { class: "iw-c-topline" },
         this.titleBox,
-        h("span", { class: "iw-c-actions" }, this.undo, this.propose, this.compare, this.steer),
+        h(
+          "span",
+          { class: "iw-c-actions" },
+          this.undo,
+          this.propose,
+          this.compare,
+          this.steer,
+          this.close,
+        ),
       ),
       this.provenance,
       this.facts,
@@ -84,7 +94,7 @@ export class LabelLine {
     const other = this.card?.name !== card.name;
     if (other) {
       this.undo.hidden = true;
-      if (this.editing) this.close(false);
+      if (this.editing) this.leave(false);
     } else if (this.card && this.card.label?.text !== card.label?.text) this.undo.hidden = false;
     this.card = card;
     this.unable = unable;
@@ -109,6 +119,7 @@ export class LabelLine {
     this.facts.textContent = factsText(card);
     this.propose.hidden = unable || !this.port.propose || !card.indexed;
     this.compare.hidden = !this.port.compare;
+    this.close.hidden = !this.port.close;
     this.steer.hidden = unable || !this.port.steer;
     if (unable || !this.port.undo) this.undo.hidden = true;
   }
@@ -159,7 +170,7 @@ export class LabelLine {
     this.input.select();
   }
 
-  private close(keep: boolean, back = false): void {
+  private leave(keep: boolean, back = false): void {
     if (!this.editing) return;
     this.editing = false;
     const text = this.input.value.trim();

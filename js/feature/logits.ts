@@ -24,7 +24,7 @@ export function logitLists(logits: NonNullable<Card["logits"]>): Child[] {
       h("div", {}, h("div", { class: "iw-c-soft" }, "raises"), list("raises", positive)),
       h("div", {}, h("div", { class: "iw-c-soft" }, "lowers"), list("lowers", negative)),
     ),
-    control && controlLine(controlText("random directions of equal norm", control)),
+    control && controlLine(controlText("best of random directions as long", control)),
   ];
 }
 

@@ -19,8 +19,9 @@ export interface Label {
 }
 
 export interface CardExample extends Example {
-  readonly document: number;
-  readonly position: number;
+  /** null where it is not known. */
+  readonly document: number | null;
+  readonly position: number | null;
 }
 
 export interface Group {
@@ -72,7 +73,7 @@ export interface Card {
   readonly activations: {
     readonly edges: readonly number[];
     readonly counts: readonly number[];
-    readonly max: number;
+    readonly max: number | null;
     readonly here: number | null;
     readonly percentile: number | null;
   } | null;
@@ -136,4 +137,5 @@ export interface CardPort {
   opens?(layer: number, feature: number): boolean;
   steer?(): void;
   compare?(): void;
+  close?(): void;
 }

@@ -9,7 +9,7 @@ export function scoreText({ score, low, high, control, samples }: Score): string
   if (score === null) return "not tested";
   const range = low !== null && high !== null ? ` [${probability(low)}, ${probability(high)}]` : "";
   const chance = control === null ? "" : `; random labels ${probability(control)}`;
-  const on = samples > 0 ? ` on ${plural(samples, "text")}` : "";
+  const on = samples > 0 ? ` on ${plural(samples, "sample")}` : "";
   return `separates ${probability(score)}${range}${chance}${on}`;
 }
 
@@ -28,7 +28,7 @@ export function factsText(card: Card): string {
   const { value, count: times } = card.density;
   const on = `${plural(card.tokens, "token")}${card.complete ? "" : " indexed so far"}`;
   if (times === 0) return `never active on ${on}`;
-  const top = card.activations ? ` · strongest ${number(card.activations.max)}` : "";
+  const top = card.activations?.max ? ` · strongest ${number(card.activations.max)}` : "";
   return `active on ${percent(value)} of ${on} (${plural(times, "time")})${top}`;
 }
 
@@ -62,7 +62,7 @@ export function activationsText(card: Card): string {
   const { activations, density } = card;
   if (!activations) return "";
   const times = plural(density?.count ?? 0, "active token");
-  if (activations.here === null) return `${times}, strongest ${number(activations.max)}`;
+  if (activations.here === null) return `${times}, strongest ${number(activations.max ?? 0)}`;
   const rank =
     activations.percentile === null
       ? ""

@@ -16,7 +16,8 @@ export interface ColumnActions {
 export class Column {
   readonly el: HTMLElement;
   readonly card: FeatureCard;
-  readonly close: HTMLButtonElement | null;
+  private readonly invitation = h("span", {});
+  private readonly empty: HTMLElement;
   private spot: Spot | null = null;
   private shown: Card | null = null;
 
@@ -36,18 +37,20 @@ export class Column {
       open: (layer, feature) => actions.open({ layer, feature }),
       steer: () => here("steer"),
       ...(actions.compare && { compare: () => actions.compare?.() }),
+      ...(actions.close && { close: () => actions.close?.() }),
     };
     this.card = new FeatureCard(port, signal);
-    this.close = actions.close
-      ? button("close", () => actions.close?.(), {
-          class: "iw-f-close",
-          title: "Back to one feature",
-        })
-      : null;
+    // Before a second feature is open there is no card to close.
+    this.empty = h(
+      "p",
+      { class: "iw-f-invitation", attrs: { hidden: true } },
+      this.invitation,
+      actions.close && button("close", () => actions.close?.(), { class: "iw-strong" }),
+    );
     this.el = h(
       "div",
       { class: "iw-f-column", attrs: { role: "region", "aria-label": name, tabindex: -1 } },
-      this.close,
+      this.empty,
       this.card.el,
     );
   }
@@ -62,7 +65,10 @@ export class Column {
     this.spot = spot;
     if (other) this.el.scrollTop = 0;
     this.shown = known;
-    this.card.set(known, known ? "" : sentence);
+    this.empty.hidden = spot !== null;
+    this.invitation.textContent = spot ? "" : `${sentence} `;
+    this.card.set(known, known || !spot ? "" : sentence);
+    this.card.el.hidden = spot === null;
   }
 
   show({ card, message }: Opened): void {

@@ -91,10 +91,10 @@ export const PLACEHOLDERS: Readonly<Record<Mode, string>> = {
 /** What a row says of itself at its right edge. */
 export function rowFigure(row: Row, sort: Sort): readonly [text: string, title: string] {
   if (row.value !== null) return [number(row.value), row.why];
-  if ((sort === "score" || sort === "match") && row.score !== null)
-    return [probability(row.score), `label separates ${probability(row.score)}`];
+  if (sort === "score" && row.score !== null)
+    return [`label ${probability(row.score)}`, `its label separates ${probability(row.score)}`];
   if (sort === "strength" && row.strongest !== null)
-    return [number(row.strongest), `strongest activation ${number(row.strongest)}`];
+    return [`top ${number(row.strongest)}`, `strongest activation ${number(row.strongest)}`];
   if (row.density === null) return ["", ""];
   return row.density > 0
     ? [percent(row.density), `active on ${percent(row.density)} of tokens`]

@@ -1,0 +1,388 @@
+"""An index in its view: what is known goes to the browser, what is asked there is answered here.
+
+Whatever takes time is a job in the background, one for each kind of question, so the kernel stays
+free; a new question of a kind takes the place of the one before, and what that still finds is not
+shown. A card is sent twice: what the corpus says at once, what the weights say behind it. What goes
+wrong is a sentence in the view.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..features.card import card
+from ..features.card_rows import finite, label_row
+from ..features.errors import FeatureError
+from ..features.firing import Firing
+from ..features.index import Index
+from ..jobs import Job
+from .features_asks import Ask
+from .features_pages import page, relabelled
+from .features_view import FeaturesView
+
+#: Seconds between two messages about the making of an index, at least.
+TICK = 0.2
+
+Spot = tuple[int, int]
+#: What a linked view does with a feature; it returns a sentence, or raises a ValueError.
+Take = Callable[[Index, Spot], str]
+#: Sets a trait, unless something newer of this kind was asked for.
+Show = Callable[[str, dict[str, Any]], None]
+
+
+def show(index: Index, at: Spot | None = None) -> FeaturesView:
+    """The view of an index, filled now and whenever there is more.
+
+    at: (layer, number) of one unit: its card alone, without the list.
+    """
+    return Live(index, at).view
+
+
+class Live:
+    """One index and one view of it."""
+
+    def __init__(self, index: Index, at: Spot | None = None) -> None:
+        self.index = index
+        self.mode = "browse" if at is None else "one"
+        #: (layer, number) of the open card, and of the one beside it.
+        self.opened: Spot | None = None
+        self.beside: Spot | None = None
+        self._jobs: dict[str, Job[None]] = {}
+        # A message may arrive in another thread while a job reports.
+        self._lock = threading.RLock()
+        self._seq = 0
+        self._fired: tuple[str, Firing] | None = None
+        self._proposed: tuple[Spot, list[Any]] | None = None
+        self._takers: list[Take] = []
+        self._listeners: list[Callable[[int, int], object]] = []
+        self._keep: Callable[[Any], None] | None = None
+        self._told, self._state = 0.0, ""
+        self.view = FeaturesView(self, live=self._live())
+        index.on_change(self._changed)
+        index.book.on_change(self._relabelled)
+        if at is not None:
+            self.open(*at)
+
+    def size(self, layer: int) -> int | None:
+        """How many units a layer has; None for a layer without any."""
+        return self.index.n_features(layer) if layer in self.index.layers else None
+
+    # --- what is asked -----------------------------------------------------------------------
+
+    def answer(self, ask: Ask) -> None:
+        """Answer an ask as `features_asks.clean_ask` leaves it, now or soon."""
+        self._seq = max(self._seq, ask["seq"])
+        kind = ask["type"]
+        if kind == "search":
+            self._search(ask)
+        elif kind == "open":
+            self._open("card", ask["spot"], ask["seq"])
+        elif kind == "compare":
+            self._open("other", ask["spot"], ask["seq"])
+        elif kind == "test":
+            self._test(ask["text"], ask["seq"])
+        elif kind == "propose":
+            self._propose(ask["spot"])
+        elif kind == "steer":
+            self._steer(ask["spot"], ask["seq"])
+        elif kind == "cancel":
+            self.index.cancel()
+        else:
+            self._label(ask)
+
+    def open(self, layer: int, feature: int, *, here: float | None = None) -> None:
+        """Show the card of a unit; `here`: its activation at a token that somebody looks at.
+
+        Raises FeatureError where there is no such unit.
+        """
+        _ = self.index[layer, feature]
+        self._open("card", (layer, feature), self._seq, here)
+
+    def on_open(self, listener: Callable[[int, int], object]) -> Callable[[], None]:
+        """Call `listener(layer, feature)` when a card is opened; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def send_to(self, take: Take) -> Callable[[], None]:
+        """From now on “steer” calls `take(index, spot)`; returns what ends that."""
+        self._takers.append(take)
+        return lambda: self._takers.remove(take)
+
+    def wait(self, what: str, timeout: float | None = None) -> None:
+        """Wait for the last answer of a kind: page, card, other, firing or proposals.
+
+        Raises what went wrong, Cancelled or TimeoutError.
+        """
+        with self._lock:
+            job = self._jobs.get(what)
+        if job is not None:
+            job.wait(timeout)
+
+    def keep(self, update: Callable[[Any], None]) -> None:
+        """Show the picture for pages without a kernel through `update`, from now on."""
+        self._keep = update
+        self._picture()
+
+    # --- cards -------------------------------------------------------------------------------
+
+    def _open(self, where: str, spot: Spot | None, seq: int, here: float | None = None) -> None:
+        if where == "card":
+            self.opened = spot
+        else:
+            self.beside = spot
+        if spot is None:
+            with self._lock:
+                self._stop(where)
+                self._jobs.pop(where, None)
+                setattr(self.view, where, {"seq": seq, "name": "", "card": None, "message": ""})
+            return
+        name = f"L{spot[0]}/{spot[1]}"
+
+        def work(job: Job[None], show: Show) -> None:
+            first = card(self.index, *spot, here=here, weights=False)
+            show(where, _opened(seq, name, {**first, "pending": True}))
+            self._show_firing(show)
+            show(where, _opened(seq, name, card(self.index, *spot, here=here)))
+            self._picture()
+
+        def failed(message: str) -> None:
+            known = getattr(self.view, where)
+            kept = known["card"] if known.get("name") == name else None
+            part = None if kept is None else {**kept, "pending": False}
+            setattr(self.view, where, _opened(seq, name, part, message))
+
+        self._begin(where, work, failed)
+        if where == "card":
+            for listener in list(self._listeners):
+                listener(*spot)
+
+    def _search(self, ask: Ask) -> None:
+        query = {k: ask[k] for k in ("text", "mode", "sort", "layer", "rows", "seq")}
+
+        def work(job: Job[None], show: Show) -> None:
+            show("page", page(self.index, ask))
+
+        def failed(message: str) -> None:
+            nothing = {"state": "failed", "message": message, "total": 0, "found": []}
+            self.view.page = {**query, **nothing}
+
+        self._begin("page", work, failed)
+
+    # --- test text ---------------------------------------------------------------------------
+
+    def _test(self, text: str, seq: int) -> None:
+        if not text.strip():
+            with self._lock:
+                self._stop("firing")
+                self._jobs.pop("firing", None)
+                self._fired = None
+                self.view.firing = _firing(seq, text, "done")
+            return
+
+        def work(job: Job[None], show: Show) -> None:
+            self._fired = (text, self.index.fire(text))
+            self._show_firing(show, seq)
+
+        def failed(message: str) -> None:
+            self._fired = None
+            self.view.firing = _firing(seq, text, "failed", message)
+
+        self._begin("firing", work, failed)
+
+    def _show_firing(self, show: Show, seq: int | None = None) -> None:
+        """The last text on what is open now; also called when another unit is opened."""
+        fired = self._fired
+        if fired is None:
+            return
+        text, firing = fired
+        seq = self.view.firing.get("seq", 0) if seq is None else seq
+        # The special token in front carries nothing, so it is no part of what was typed.
+        first = 1 if int(firing.ids[0]) in self.index.model.tokenizer.all_special_ids else 0
+        values = {
+            f"L{spot[0]}/{spot[1]}": [finite(v) for v in firing.of(*spot)[first:]]
+            for spot in (self.opened, self.beside)
+            if spot is not None
+        }
+        show(
+            "firing",
+            {**_firing(seq, text, "done"), "tokens": list(firing.tokens[first:]), "of": values},
+        )
+
+    # --- labels ------------------------------------------------------------------------------
+
+    def _label(self, ask: Ask) -> None:
+        """label, accept and undo: small changes to a file, made where they arrive, in order."""
+        book = self.index.book
+        try:
+            if ask["type"] == "undo":
+                if not book.undo():
+                    self._say("There is no label to take back.", ask["seq"])
+                return
+            layer, feature = ask["spot"]
+            if ask["type"] == "accept":
+                proposed = self._proposed
+                if proposed is None or proposed[0] != ask["spot"]:
+                    return
+                book.put(layer, feature, proposed[1][ask["at"]].label)
+                self.view.proposals = {}
+            elif ask["text"].strip():
+                book.put(layer, feature, ask["text"].strip())
+            elif book.get(layer, feature) is not None:
+                book.remove(layer, feature)
+        except (FeatureError, IndexError) as error:
+            self._say(str(error), ask["seq"])
+            self._relabelled(frozenset())
+
+    def _propose(self, spot: Spot) -> None:
+        name = f"L{spot[0]}/{spot[1]}"
+
+        def work(job: Job[None], show: Show) -> None:
+            found = self.index[spot].propose()
+            self._proposed = (spot, found)
+            rows = [_proposal(each) for each in found]
+            show("proposals", {"name": name, "state": "done", "message": "", "proposals": rows})
+
+        def failed(message: str) -> None:
+            nothing: list[Any] = []
+            state = {"state": "failed", "message": message, "proposals": nothing}
+            self.view.proposals = {"name": name, **state}
+
+        self.view.proposals = {"name": name, "state": "computing", "message": "", "proposals": []}
+        self._begin("proposals", work, failed)
+
+    def _relabelled(self, _changed: object) -> None:
+        """Labels have changed, here or elsewhere: the same cards and rows with the new ones."""
+        with self._lock:
+            for where in ("card", "other"):
+                shown = getattr(self.view, where)
+                if shown.get("card"):
+                    at = shown["card"]["layer"], shown["card"]["feature"]
+                    new = {**shown["card"], "label": label_row(self.index.book.get(*at))}
+                    setattr(self.view, where, {**shown, "card": new})
+            self.view.page = relabelled(self.index, self.view.page)
+            self.view.live = self._live()
+        self._picture()
+
+    def _steer(self, spot: Spot, seq: int) -> None:
+        layer, feature = spot
+        try:
+            _ = self.index[spot].target
+            if self._takers:
+                self._say(self._takers[-1](self.index, spot), seq)
+            else:
+                code = f"iw.steer(model, text, index[{layer}, {feature}].target)"
+                self._say("Steer with it in the next cell:", seq, code)
+        except ValueError as error:
+            self._say(str(error), seq)
+
+    # --- what the browser gets ---------------------------------------------------------------
+
+    def _say(self, text: str, seq: int, code: str = "") -> None:
+        self.view.told = {"seq": seq, "text": text, "code": code}
+
+    def _begin(
+        self,
+        slot: str,
+        work: Callable[[Job[None], Show], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Start the work of a kind of question; what was asked before is no longer wanted."""
+
+        def show(trait: str, value: dict[str, Any]) -> None:
+            with self._lock:
+                job.check()
+                if self._jobs.get(slot) is job:
+                    setattr(self.view, trait, value)
+
+        def ended() -> None:
+            with self._lock:
+                if job.state == "failed" and self._jobs.get(slot) is job:
+                    failed(job.message)
+
+        job: Job[None] = Job(lambda job: work(job, show), ended)
+        with self._lock:
+            self._stop(slot)
+            self._jobs[slot] = job
+        job.start()
+
+    def _stop(self, slot: str) -> None:
+        before = self._jobs.get(slot)
+        if before is not None:
+            before.cancel()
+
+    def _changed(self) -> None:
+        """The index is further, or at its end; called from the thread that makes it."""
+        state = self.index.state
+        if state == self._state and time.monotonic() - self._told < TICK:
+            return
+        self._told = time.monotonic()
+        ended = state != self._state
+        self._state = state
+        self.view.live = self._live()
+        if ended and self.index.so_far is not None:
+            self._again()
+
+    def _again(self) -> None:
+        """There are examples now: what is on screen is looked up once more."""
+        shown = self.view.page
+        if shown:
+            self._search({**shown, "type": "search", "seq": max(self._seq, shown["seq"])})
+        for where, spot in (("card", self.opened), ("other", self.beside)):
+            if spot is not None:
+                self._open(where, spot, self._seq)
+
+    def _live(self) -> dict[str, Any]:
+        index, stored = self.index, self.index.so_far
+        share, message = index.progress
+        return {
+            "state": index.state,
+            "progress": share,
+            "message": message,
+            "mode": self.mode,
+            "unit": index.units.kind,
+            "scan": index.units.scan,
+            "model": index.model.name if index.model is not None else "",
+            "layers": [{"layer": n, "features": index.n_features(n)} for n in index.layers],
+            "tokens": stored.n_tokens if stored else 0,
+            "documents": stored.about.documents if stored else 0,
+            "indexed": stored is not None,
+            "complete": stored.about.complete if stored else False,
+            "labelled": len(index.book),
+            "problem": index.book.problem,
+        }
+
+    def _picture(self) -> None:
+        if self._keep is None:
+            return
+        from IPython.display import HTML
+
+        from .features_picture import picture
+
+        self._keep(HTML(picture(self.view)))
+
+
+def _opened(
+    seq: int, name: str, found: dict[str, Any] | None, message: str = ""
+) -> dict[str, Any]:
+    return {"seq": seq, "name": name, "card": found, "message": message}
+
+
+def _firing(seq: int, text: str, state: str, message: str = "") -> dict[str, Any]:
+    words = {"seq": seq, "text": text, "state": state, "message": message}
+    return {**words, "tokens": [], "of": {}}
+
+
+def _proposal(each: Any) -> dict[str, Any]:
+    score = each.score
+    return {
+        "text": each.text,
+        "rule": f"counted over the index: {each.kind}",
+        "score": finite(score.auroc),
+        "low": finite(score.low),
+        "high": finite(score.high),
+        "control": finite(score.control),
+        "samples": score.n_active + score.n_other,
+    }

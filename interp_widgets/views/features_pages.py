@@ -1,0 +1,173 @@
+"""The list of a features view: which units, in which order, and what a row says of each.
+
+Without a query all units stand in the list, ordered by what the index and the labels say of them;
+with one, what `features.search` finds, in its order or in the one that was chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..features.card_rows import example_row, finite
+from ..features.errors import FeatureError
+from ..features.index import Index
+from .features_asks import Ask
+
+Row = dict[str, Any]
+Spots = NDArray[np.int64]
+#: Around the trigger in a row: no list is wider.
+BEFORE, BEHIND = 12, 10
+#: At most so many are found by a search.
+MOST_FOUND = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """Something of every unit: layer and number [n], and per unit density, strength and score.
+
+    NaN where it is not known.
+    """
+
+    layer: Spots
+    feature: Spots
+    density: NDArray[np.float64]
+    strongest: NDArray[np.float64]
+    score: NDArray[np.float64]
+    named: NDArray[np.bool_]
+
+
+def page(index: Index, ask: Ask) -> dict[str, Any]:
+    """One page of the list, for the view: the ask again, and what was found for it.
+
+    Raises FeatureError and what a run of the model raises for a text that cannot be run.
+    """
+    query = {name: ask[name] for name in ("text", "mode", "sort", "layer", "rows", "seq")}
+    text = ask["text"].strip()
+    if text:
+        rows, total, message = _search(index, ask, text)
+    else:
+        rows, total, message = _all(index, ask), _count(index, ask["layer"]), ""
+    return {**query, "state": "done", "message": message, "total": total, "found": rows}
+
+
+def row(index: Index, layer: int, feature: int, why: str = "", value: float | None = None) -> Row:
+    """What the list says of one unit."""
+    stored = index.so_far
+    label = index.book.get(layer, feature)
+    found = stored.examples(layer, feature, 1, before=BEFORE, behind=BEHIND) if stored else []
+    if stored and not found:  # a neuron may be active below zero only
+        found = stored.examples(layer, feature, 1, sign=-1, before=BEFORE, behind=BEHIND)
+    return {
+        "layer": layer,
+        "feature": feature,
+        "label": index.label(layer, feature) or None,
+        "score": None if label is None else finite(label.score),
+        "density": finite(stored.density(layer)[feature]) if stored else None,
+        "strongest": finite(stored.strongest(layer)[feature]) if stored else None,
+        "example": example_row(found[0]) if found else None,
+        "why": why,
+        "value": finite(value),
+    }
+
+
+def relabelled(index: Index, shown: dict[str, Any]) -> dict[str, Any]:
+    """The same page with the labels as they are now."""
+    rows = []
+    for each in shown.get("found", []):
+        label = index.book.get(each["layer"], each["feature"])
+        score = None if label is None else finite(label.score)
+        text = index.label(each["layer"], each["feature"]) or None
+        rows.append({**each, "label": text, "score": score})
+    return {**shown, "found": rows} if shown else shown
+
+
+# --- all units ---------------------------------------------------------------------------------
+
+
+def _all(index: Index, ask: Ask) -> list[Row]:
+    column = _column(index, ask["layer"])
+    order = _order(column, ask["sort"])[: ask["rows"]]
+    return [row(index, int(column.layer[i]), int(column.feature[i])) for i in order.tolist()]
+
+
+def _count(index: Index, layer: int | None) -> int:
+    layers = index.layers if layer is None else (layer,)
+    return sum(index.n_features(each) for each in layers)
+
+
+def _column(index: Index, only: int | None) -> Column:
+    stored = index.so_far
+    layers = index.layers if only is None else (only,)
+    sizes = [index.n_features(layer) for layer in layers]
+    unknown = [np.full(size, np.nan) for size in sizes]
+    density = [stored.density(layer) for layer in layers] if stored else unknown
+    strongest = [np.asarray(stored.strongest(n), float) for n in layers] if stored else unknown
+    score = [np.full(size, np.nan) for size in sizes]
+    named = [np.zeros(size, dtype=np.bool_) for size in sizes]
+    place = {layer: i for i, layer in enumerate(layers)}
+    for (layer, feature), label in index.book.shown().items():
+        if layer in place and feature < sizes[place[layer]]:
+            named[place[layer]][feature] = True
+            if label.score is not None:
+                score[place[layer]][feature] = label.score
+    return Column(
+        np.repeat(np.array(layers, dtype=np.int64), sizes),
+        np.concatenate([np.arange(size) for size in sizes]),
+        np.concatenate(density),
+        np.concatenate(strongest),
+        np.concatenate(score),
+        np.concatenate(named),
+    )
+
+
+def _order(column: Column, sort: str) -> Spots:
+    """Largest first, what is not known last, ties by layer and number."""
+
+    def falling(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(np.isnan(values), np.inf, -values)
+
+    if sort == "number":
+        return np.arange(len(column.layer))
+    if sort == "density":
+        return np.argsort(falling(column.density), kind="stable")
+    if sort == "strength":
+        return np.argsort(falling(column.strongest), kind="stable")
+    # Behind those whose label was tested come labels that were not, then what is active most often.
+    keys = (falling(column.density), ~column.named, falling(column.score))
+    return np.asarray(np.lexsort(keys))
+
+
+# --- what is looked for --------------------------------------------------------------------------
+
+
+def _search(index: Index, ask: Ask, text: str) -> tuple[list[Row], int, str]:
+    found, message = _found(index, ask["mode"], text, ask["layer"])
+    found = [each for each in found if ask["layer"] in (None, each.layer)]
+    sort = ask["sort"]
+    if sort == "number":
+        found.sort(key=lambda f: (f.layer, f.feature))
+    elif sort in ("score", "density", "strength"):
+        found.sort(key=lambda f: -_known(index, f.layer, f.feature, sort))
+    rows = [
+        row(index, each.layer, each.feature, each.why, each.value) for each in found[: ask["rows"]]
+    ]
+    return rows, len(found), message
+
+
+def _found(index: Index, mode: str, text: str, layer: int | None) -> tuple[list[Any], str]:
+    raise FeatureError("Searching is not there yet.")
+
+
+def _known(index: Index, layer: int, feature: int, sort: str) -> float:
+    if sort == "score":
+        label = index.book.get(layer, feature)
+        return -1.0 if label is None or label.score is None else label.score
+    stored = index.so_far
+    if stored is None:
+        return -1.0
+    values = stored.density(layer) if sort == "density" else stored.strongest(layer)
+    return float(values[feature])

@@ -1,0 +1,452 @@
+/** The card of a feature in a page without a notebook. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { histogram } from "../feature/bars";
+import { FeatureCard } from "../feature/card";
+import { mountCards, mountPage } from "../feature/standalone";
+import type { Card, CardPort } from "../feature/state";
+import { peakOf } from "../feature/test-text";
+import { below, effectText, factsText, scoreText } from "../feature/words";
+import { kwicLine } from "../shared/example";
+import { CARD, exampleOf } from "./cards";
+import { expectText, HOSTILE } from "./page";
+
+type Port = { [K in keyof Required<CardPort>]: ReturnType<typeof vi.fn> };
+
+function portOf(): Port {
+  return {
+    test: vi.fn(),
+    label: vi.fn(),
+    undo: vi.fn(),
+    propose: vi.fn(),
+    accept: vi.fn(),
+    open: vi.fn(),
+    opens: vi.fn(() => true),
+    steer: vi.fn(),
+    compare: vi.fn(),
+    close: vi.fn(),
+  };
+}
+
+describe("the words of a card", () => {
+  it("put a control and a range beside a score", () => {
+    expect(scoreText(CARD.label as NonNullable<Card["label"]>)).toBe(
+      "separates .94 [.90, .97]; random labels .51 on 240 samples",
+    );
+    const none = { score: null, low: null, high: null, control: null, samples: 0 };
+    expect(scoreText(none)).toBe("not tested");
+  });
+
+  it("say how often it is active and on how many tokens that rests", () => {
+    expect(factsText(CARD)).toBe("active on 1.0% of 62,010 tokens (620 times) · strongest 3.20");
+    const part = { ...CARD, complete: false };
+    expect(factsText(part)).toContain("62,010 tokens indexed so far");
+  });
+
+  it("rank a value among the counts of a histogram", () => {
+    // 10 below −3, 20 up to −2, and half of the 60 whose bin holds −1.5.
+    expect(below([-4, -3, -2, -1, 0], [10, 20, 60, 10], -1.5)).toBeCloseTo(0.6);
+    expect(below([0, 1], [0], 0.5)).toBeNull();
+  });
+
+  it("name the largest shares of an effect and sum the rest", () => {
+    const six = ["output", "L1", "L2", "L3", "L4", "L5"].map((to, at) => ({
+      to,
+      share: at === 0 ? 0.5 : 0.1,
+    }));
+    expect(effectText(six)).toBe(
+      "50% to the output, 10% to L1, 10% to L2, 10% to L3, 20% to 2 other places",
+    );
+  });
+
+  it("find the strongest token whatever its sign", () => {
+    expect(peakOf([0, -2, 1])).toBe(1);
+    expect(peakOf([0, 0])).toBe(-1);
+  });
+});
+
+describe("a histogram", () => {
+  const bars = (counts: number[], mark: number | null) =>
+    histogram({
+      edges: [0, 1, 2],
+      counts,
+      mark,
+      markName: "here",
+      tick: String,
+      className: "",
+      says: "two bins",
+    });
+
+  it("has bars as high as the square root of what they count", () => {
+    const path = bars([4, 1], null).querySelector(".iw-c-bars")?.getAttribute("d") ?? "";
+    const tops = [...path.matchAll(/V([\d.]+)H/g)].map((found) => 34 - Number(found[1]));
+    expect(tops[0] / tops[1]).toBeCloseTo(2, 1);
+  });
+
+  it("leaves empty bins empty and marks where one stands", () => {
+    const el = bars([0, 3], 1.5);
+    expect(el.querySelector(".iw-c-bars")?.getAttribute("d")?.match(/z/g)?.length).toBe(1);
+    expect((el.querySelector(".iw-c-marker") as HTMLElement).style.left).toBe("75%");
+    expect(bars([1, 1], null).querySelector(".iw-c-marker")).toBeNull();
+    expect(el.querySelector("svg")?.getAttribute("aria-label")).toBe("two bins");
+  });
+});
+
+describe("a line of context", () => {
+  it("keeps the trigger in the middle and the words in reading order", () => {
+    const line = kwicLine(exampleOf("people in fort worth like stars", 3, 2), 2);
+    expect(line.textContent).toBe("people in fort worth like stars");
+    expect(line.querySelector(".iw-kwictrigger")?.textContent).toBe(" worth");
+    // Filled from the trigger outwards: the nearest token comes first.
+    const orders = [...line.querySelectorAll<HTMLElement>(".iw-kwicbefore > *")].map((el) =>
+      Number(el.style.order),
+    );
+    expect(orders).toEqual([3, 2, 1]);
+  });
+
+  it("shades below zero in another way", () => {
+    const line = kwicLine(exampleOf("a b", 1, -2), 2);
+    expect(line.querySelector("mark")?.classList.contains("iw-negative")).toBe(true);
+    expect(line.querySelector("mark")?.title).toBe("activation −2.00");
+  });
+});
+
+describe("the card", () => {
+  let port: Port;
+  let card: FeatureCard;
+  let abort: AbortController;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    port = portOf();
+    abort = new AbortController();
+    card = new FeatureCard(port as unknown as CardPort, abort.signal);
+    document.body.replaceChildren(card.el);
+    card.set(CARD);
+  });
+
+  afterEach(() => {
+    abort.abort();
+    vi.useRealTimers();
+  });
+
+  const shown = (selector: string) =>
+    [...card.el.querySelectorAll<HTMLElement>(selector)].filter((el) => !el.closest("[hidden]"));
+  const named = (text: string) =>
+    shown("button").find((el) => el.textContent === text) as HTMLButtonElement | undefined;
+  const title = () => shown(".iw-c-title")[0];
+  const field = () => card.el.querySelector(".iw-c-titleinput") as HTMLInputElement;
+  const test = () => card.el.querySelector("textarea") as HTMLTextAreaElement;
+  const press = (el: HTMLElement, key: string) =>
+    el.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+
+  it("names the feature, by whom, and how well that holds", () => {
+    expect(title().textContent).toBe("texas");
+    expect(card.el.querySelector(".iw-c-code")?.textContent).toBe("L2/117");
+    expect(card.el.querySelector(".iw-c-chip")?.textContent).toBe("proposed");
+    expect(card.el.textContent).toContain("separates .94 [.90, .97]; random labels .51");
+  });
+
+  it("shows its strongest token where it has no label", () => {
+    card.set({ ...CARD, name: "L2/118", label: null });
+    expect(title().textContent).toBe("“worth”");
+    expect(card.el.textContent).toContain("no label yet");
+    card.set({ ...CARD, name: "L2/119", label: null, examples: [] });
+    expect(title().textContent).toBe("L2/119");
+  });
+
+  it("has headings that explain themselves", () => {
+    const headings = shown("h4");
+    expect(headings.map((el) => el.firstChild?.textContent)).toEqual([
+      "fires on",
+      "by strength",
+      "how often",
+      "how strongly",
+      "writes to the output",
+      "points the same way",
+      "fires together with",
+      "reads from",
+      "is read by",
+      "where its effect goes",
+    ]);
+    expect(headings.every((el) => el.title.length > 20)).toBe(true);
+  });
+
+  it("says what is still being computed, and leaves out what there is not", () => {
+    const bare = {
+      ...CARD,
+      logits: null,
+      similar: null,
+      upstream: null,
+      downstream: null,
+      effect: null,
+    };
+    card.set({ ...bare, pending: true });
+    expect(shown("[aria-busy=true]").length).toBe(6);
+    card.set(bare);
+    expect(shown("[aria-busy=true]").length).toBe(0);
+    expect(shown("h4").length).toBe(4);
+    expect(card.el.textContent).toContain("Virtual weights are the direct path");
+  });
+
+  it("keeps what is open and focused when the rest arrives", () => {
+    card.set({ ...CARD, logits: null, pending: true });
+    const [group] = shown("details") as HTMLDetailsElement[];
+    group.open = true;
+    group.dispatchEvent(new Event("toggle"));
+    const [example] = shown(".iw-c-example");
+    example.focus();
+    card.set(CARD);
+    expect(document.activeElement).toBe(example);
+    expect((shown("details") as HTMLDetailsElement[])[0].open).toBe(true);
+    expect(shown(".iw-c-group .iw-c-example").length).toBe(1);
+  });
+
+  it("shows eight examples first and all of them on demand", () => {
+    const list = () => card.el.querySelectorAll(".iw-c-texts > section:nth-of-type(1) li").length;
+    expect(list()).toBe(8);
+    named("+4 more")?.click();
+    expect(list()).toBe(12);
+  });
+
+  it("shows what lies below zero for units with two sides", () => {
+    card.set({ ...CARD, negative: [exampleOf("a cold day", 1, -4)] });
+    expect(shown("h4").map((el) => el.textContent)).toContain("below zero on strongest first");
+  });
+
+  it("sends a test text after a pause, and at once with Enter", () => {
+    test().value = "in dallas";
+    test().dispatchEvent(new Event("input"));
+    vi.advanceTimersByTime(200);
+    expect(port.test).not.toHaveBeenCalled();
+    test().value = "in dallas,";
+    test().dispatchEvent(new Event("input"));
+    vi.advanceTimersByTime(260);
+    expect(port.test).toHaveBeenCalledExactlyOnceWith("in dallas,");
+    test().value = "in texas";
+    press(test(), "Enter");
+    expect(port.test).toHaveBeenLastCalledWith("in texas");
+    vi.advanceTimersByTime(1000);
+    expect(port.test).toHaveBeenCalledTimes(2);
+  });
+
+  it("shades each token by its activation and says the peak", () => {
+    const tokens = ["in", " dallas", "\n", " ,"];
+    card.setFiring({ state: "done", tokens, activations: [0, 1.6, 0, 3.2] });
+    const marks = shown(".iw-c-fired mark");
+    expect(marks.map((el) => el.textContent)).toEqual(["dallas", ","]);
+    // On the scale of the examples, whose strongest is 3.2.
+    expect(marks.map((el) => el.style.getPropertyValue("--iw-alpha"))).toEqual(["0.35", "0.60"]);
+    expect(card.el.querySelector(".iw-c-fired")?.textContent).toContain("⏎");
+    expect(card.el.textContent).toContain("peak 3.20 at “,” · strongest in the index 3.20");
+  });
+
+  it("says each token's number, by pointer and by keyboard", () => {
+    card.setFiring({ state: "done", tokens: ["in", " dallas"], activations: [0, 1.6] });
+    const tokens = shown(".iw-c-token");
+    expect(tokens.map((el) => el.tabIndex)).toEqual([-1, 0]);
+    tokens[1].focus();
+    expect(card.el.textContent).toContain("“dallas” 1.60");
+    press(tokens[1], "ArrowLeft");
+    expect(document.activeElement).toBe(tokens[0]);
+    expect(card.el.textContent).toContain("“in” 0");
+    tokens[1].dispatchEvent(new Event("pointerover", { bubbles: true }));
+    expect(card.el.textContent).toContain("“dallas” 1.60");
+  });
+
+  it("says that nothing fires, that it runs, and what went wrong", () => {
+    card.setFiring({ state: "done", tokens: ["in"], activations: [0] });
+    expect(card.el.textContent).toContain("It does not fire on this text.");
+    card.setFiring({ state: "computing", tokens: [], activations: [] });
+    expect(card.el.textContent).toContain("running …");
+    expect(shown(".iw-c-token").length).toBe(1); // what was there stays until then
+    card.setFiring({ state: "failed", tokens: [], activations: [], message: "Too long." });
+    expect(card.el.textContent).toContain("Too long.");
+  });
+
+  it("copies an example into the test text and tries it", () => {
+    shown(".iw-c-example")[0].click();
+    expect(test().value).toBe("people in fort worth like the lone star");
+    expect(port.test).toHaveBeenCalledExactlyOnceWith("people in fort worth like the lone star");
+  });
+
+  it("takes a label by click: Enter keeps, Escape forgets, leaving keeps", () => {
+    title().click();
+    expect(document.activeElement).toBe(field());
+    field().value = "lone star";
+    press(field(), "Escape");
+    expect(port.label).not.toHaveBeenCalled();
+    expect(title().textContent).toBe("texas");
+    press(title(), "F2");
+    field().value = "  lone star ";
+    press(field(), "Enter");
+    expect(port.label).toHaveBeenCalledExactlyOnceWith("lone star");
+    title().click();
+    field().value = "";
+    field().dispatchEvent(new Event("blur"));
+    expect(port.label).toHaveBeenLastCalledWith("");
+  });
+
+  it("does not lose what is typed when news arrive, and sends no label that is the same", () => {
+    title().click();
+    field().value = "half a";
+    card.set({ ...CARD, pending: true });
+    expect(field().value).toBe("half a");
+    expect(field().hidden).toBe(false);
+    field().value = "texas";
+    press(field(), "Enter");
+    expect(port.label).not.toHaveBeenCalled();
+  });
+
+  it("offers undo once a label has changed", () => {
+    expect(named("undo")).toBeUndefined();
+    const label = { ...(CARD.label as NonNullable<Card["label"]>), text: "lone star" };
+    card.set({ ...CARD, label });
+    named("undo")?.click();
+    expect(port.undo).toHaveBeenCalledTimes(1);
+    card.set({ ...CARD, name: "L2/118" });
+    expect(named("undo")).toBeUndefined();
+  });
+
+  it("lists suggestions with their scores; a click takes one", () => {
+    named("suggest")?.click();
+    expect(port.propose).toHaveBeenCalledTimes(1);
+    card.setProposals({ state: "computing", message: "", proposals: [] });
+    expect(named("suggest")?.disabled).toBe(true);
+    const proposal = { text: "“texas”", rule: "token", score: 0.91, low: 0.85, high: 0.95 };
+    card.setProposals({
+      state: "done",
+      message: "",
+      proposals: [{ ...proposal, control: 0.5, samples: 80 }],
+    });
+    const [first] = shown(".iw-c-suggestion");
+    expect(first.textContent).toContain(
+      "separates .91 [.85, .95]; random labels .50 on 80 samples",
+    );
+    first.click();
+    expect(port.accept).toHaveBeenCalledExactlyOnceWith(0);
+    card.setProposals({ state: "done", message: "", proposals: [] });
+    expect(card.el.textContent).toContain("No label suggests itself");
+  });
+
+  it("opens a neighbour, and draws the line that chance reaches", () => {
+    shown("[data-open='3/40']")[0].click();
+    expect(port.open).toHaveBeenCalledExactlyOnceWith(3, 40);
+    const line = card.el.querySelector("section[aria-label='points the same way'] .iw-c-control");
+    expect((line as HTMLElement).style.left).toBe("32.3%"); // 0.2 of 0.62
+    expect(card.el.textContent).toContain("closest to random directions: 0.20 [0.18, 0.24]");
+    expect(shown("section[aria-label='is read by'] li").length).toBe(5);
+    named("+3 more")?.click();
+    expect(shown("section[aria-label='is read by'] li").length).toBe(8);
+  });
+
+  it("shows blank tokens by a sign", () => {
+    const names = shown("[aria-label=raises] .iw-c-name").map((el) => el.textContent);
+    expect(names).toEqual(["austin", "␣"]);
+  });
+
+  it("asks nothing where nobody answers, and says so", () => {
+    card.setUnable("There is no kernel.");
+    expect(test().disabled).toBe(true);
+    expect(card.el.textContent).toContain("There is no kernel.");
+    for (const name of ["suggest", "steer"]) expect(named(name)).toBeUndefined();
+    title().click();
+    expect(field().hidden).toBe(true);
+    shown(".iw-c-example")[0].click();
+    expect(port.test).not.toHaveBeenCalled();
+    card.setUnable("");
+    expect(test().disabled).toBe(false);
+  });
+
+  it("shows a sentence in place of a card", () => {
+    card.set(null, "Opening L3/4 …");
+    expect(card.el.textContent).toContain("Opening L3/4 …");
+    expect(shown("h4").length).toBe(0);
+  });
+
+  it("works without a corpus: weights alone, and a note how to get examples", () => {
+    card.set({
+      ...CARD,
+      indexed: false,
+      density: null,
+      activations: { edges: [], counts: [], max: null, here: null, percentile: null },
+      examples: [],
+      groups: [],
+      notes: ["There are no examples yet: index a text."],
+    });
+    expect(card.el.textContent).toContain("index a text");
+    expect(shown("h4").map((el) => el.firstChild?.textContent)).not.toContain("fires on");
+  });
+
+  it("takes texts from models, corpora and users for text", () => {
+    const label = {
+      ...(CARD.label as NonNullable<Card["label"]>),
+      text: HOSTILE,
+      kind: HOSTILE,
+      source: HOSTILE,
+    };
+    const example = {
+      ...CARD.examples[0],
+      tokens: ["a", HOSTILE],
+      activations: [0, 1],
+      trigger: 1,
+    };
+    const token = { token: HOSTILE, value: 1 };
+    const near = { layer: 1, feature: 1, label: HOSTILE, value: 0.5 };
+    card.set(
+      {
+        ...CARD,
+        scan: HOSTILE,
+        unit: HOSTILE,
+        label,
+        examples: [example],
+        negative: [example],
+        groups: [{ name: HOSTILE, low: 0, high: 1, examples: [example] }],
+        logits: { positive: [token], negative: [token], control: null },
+        similar: { decoder: [near], control: null, together: [near], together_control: null },
+        upstream: [near],
+        downstream: [near],
+        effect: [{ to: HOSTILE, share: 1 }],
+        notes: [HOSTILE],
+      },
+      HOSTILE,
+    );
+    card.setFiring({ state: "done", tokens: [HOSTILE], activations: [1] });
+    const proposal = { text: HOSTILE, rule: HOSTILE, score: null, low: null, high: null };
+    card.setProposals({
+      state: "done",
+      message: HOSTILE,
+      proposals: [{ ...proposal, control: null, samples: 0 }],
+    });
+    expectText(card.el);
+  });
+});
+
+describe("a page without a kernel", () => {
+  const other = { ...CARD, name: "L3/40", layer: 3, feature: 40, label: null };
+
+  it("shows its cards; only features of the page can be gone to", () => {
+    const root = mountCards(document.body, { title: "two", cards: [CARD, other] });
+    expect(root.querySelectorAll(".iw-card").length).toBe(2);
+    expect(root.querySelector("textarea")?.disabled).toBe(true);
+    expect(root.textContent).toContain("This page has no model behind it");
+    const [first, second] = root.querySelectorAll<HTMLElement>(".iw-card");
+    second.scrollIntoView = vi.fn();
+    const open = [...first.querySelectorAll<HTMLElement>("[data-open]")];
+    expect(open.map((el) => el.dataset.open)).toEqual(["3/40"]);
+    open[0].click();
+    expect(second.scrollIntoView).toHaveBeenCalledTimes(1);
+    root.remove();
+  });
+
+  it("reads its cards from the page", () => {
+    const page = document.implementation.createHTMLDocument("features");
+    const data = page.createElement("script");
+    data.type = "application/json";
+    data.className = "iw-data";
+    data.textContent = JSON.stringify({ title: HOSTILE, cards: [CARD] });
+    page.body.append(data);
+    const root = mountPage(page);
+    expect(root.querySelector(".iw-c-title")?.textContent).toBe("texas");
+    expectText(root);
+  });
+});
