@@ -64,6 +64,7 @@ class LabelBook:
             for key, label in (shipped or {}).items()
         }
         self._own = Own()
+        self._shown: tuple[Own, dict[Key, Label]] | None = None
         self._seen: tuple[int, ...] | None = None
         self._steps: list[_Step] = []
         self._listeners: list[Callable[[frozenset[Key]], object]] = []
@@ -88,12 +89,18 @@ class LabelBook:
     def items(self) -> Iterator[tuple[Key, Label]]:
         """((layer, feature), label) of all features that have one, in their order."""
         self.refresh()
-        return iter(sorted(self.shown().items()))
+        return iter(sorted(self.shown().items(), key=lambda item: item[0]))
 
     def shown(self) -> dict[Key, Label]:
-        """All labels by (layer, feature), as of the last look at the file."""
-        own = self._own
-        return {k: v for k, v in self._shipped.items() if k not in own.hidden} | own.labels
+        """All labels by (layer, feature), as of the last look at the file; not to be changed.
+
+        The same object until a label changes.
+        """
+        own, kept = self._own, self._shown
+        if kept is None or kept[0] is not own:
+            shipped = {k: v for k, v in self._shipped.items() if k not in own.hidden}
+            kept = self._shown = own, shipped | own.labels
+        return kept[1]
 
     def put(self, layer: int, feature: int, label: Label | str) -> Label:
         """Give a feature a label; returns it as it is kept.

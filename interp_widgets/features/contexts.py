@@ -74,9 +74,11 @@ class Vocabulary:
 
     def words(self, ids: Ints, first: NDArray[np.bool_]) -> Ints:
         """Word numbers of tokens in a row; `first` says which have nothing before them."""
-        before = np.roll(ids, 1)
-        goes_on = self._begins[ids] & self._ends[before] & ~first
-        return 2 * self.text_of[ids] + goes_on
+        return 2 * self.text_of[ids] + self.goes_on(ids, np.roll(ids, 1), first)
+
+    def goes_on(self, ids: Ints, before: Ints, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether tokens go on a word that the tokens before them begin."""
+        return np.asarray(self._begins[ids] & self._ends[before] & ~first)
 
     def shown(self, word: int) -> str:
         """A word as it is written in labels."""

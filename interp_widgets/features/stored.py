@@ -303,13 +303,9 @@ class StoredIndex:
         total = len(position)
         if total > _MOST_TOKENS:
             position = position[np.linspace(0, total - 1, _MOST_TOKENS).round().astype(np.int64)]
-        found = self._layer(other)
-        pointer, units = found["token_ptr"], found["token_unit"]
-        starts, sizes = pointer[position], pointer[position + 1] - pointer[position]
-        places = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
-        counts = np.bincount(units[places], minlength=len(found["ptr"]) - 1)
+        counts = np.bincount(self.active_on(other, position)[1], minlength=self.n_features(other))
         both = counts * (total / max(1, len(position)))
-        either = total + np.diff(found["ptr"]) - both
+        either = total + self.counts(other) - both
         jaccard = both / np.maximum(either, 1)
         if other == layer:
             jaccard[feature] = 0
@@ -327,6 +323,17 @@ class StoredIndex:
             start, end = arrays["token_ptr"][position : position + 2]
             found += [(layer, int(unit)) for unit in arrays["token_unit"][start:end]]
         return found
+
+    def active_on(
+        self, layer: int, position: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The units of a layer that are active on some tokens: (place in `position`, unit), [n]."""
+        found = self._layer(layer)
+        pointer = found["token_ptr"]
+        starts, sizes = pointer[position], pointer[position + 1] - pointer[position]
+        places = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+        row = np.repeat(np.arange(len(position)), sizes)
+        return row, found["token_unit"][places].astype(np.int64)
 
     # --- text --------------------------------------------------------------------------------
 
