@@ -31,6 +31,7 @@ from .card_rows import (
 )
 from .stored import StoredIndex
 from .values import Control, Neighbour, Together
+from .weights import LEFT_OUT
 
 if TYPE_CHECKING:
     from .index import Index
@@ -196,6 +197,10 @@ def _weights(
     together = stored.together(layer, feature, NEIGHBOURS) if stored else []
     # One number for both lists errs on the side of chance; each has its own beside it.
     both = [control for control in (up_chance, down_chance) if control is not None]
+    if both:
+        notes.append(LEFT_OUT)
+    if not effect and held.why_none("effect", layer) is None:
+        notes.append("Nowhere does what it writes stand out from chance: its effect has no shares.")
     return {
         "logits": None
         if logits is None

@@ -29,6 +29,8 @@ _PLAIN = """
 .iw-page{margin:0}
 .iw-plain{max-width:60em;margin:0 auto;padding:1em;font:13px/1.4 sans-serif;color:#2b2a27}
 .iw-plain table{border-collapse:collapse;margin:.5em 0 1em;width:100%}
+.iw-plain caption{text-align:left;font-weight:bold}
+.iw-plain tr>:first-child{width:6em}
 .iw-plain th,.iw-plain td{padding:2px 8px 2px 0;text-align:left;vertical-align:top;
 font-variant-numeric:tabular-nums;border-bottom:1px solid #ebe5d8}
 .iw-plain td:last-child{white-space:pre-wrap;unicode-bidi:isolate;overflow-wrap:anywhere}
@@ -43,6 +45,7 @@ font-variant-numeric:tabular-nums;border-bottom:1px solid #ebe5d8}
 background:#fff;color-scheme:light;overflow:visible}
 .iw-page .iw-root *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .iw-page .iw-card+.iw-card{break-before:page}
+.iw-page .iw-c-testbox,.iw-page .iw-c-more{display:none}
 .iw-page li,.iw-page tr{break-inside:avoid}}
 """
 
@@ -107,7 +110,7 @@ def _plain(card: Card) -> str:
 def _facts(card: Card) -> str:
     """Where it stands, how often it is active, and how well its label holds."""
     density, label = card["density"], card["label"]
-    said = [f"{card['scan']} of {card['model']}" if card["model"] else str(card["scan"])]
+    said = [" of ".join(dict.fromkeys(filter(None, (card["scan"], card["model"]))))]
     if density and density["value"] is not None:
         on = f" of {card['tokens']:,} tokens" if card["tokens"] else " of the tokens"
         said.append(f"active on {density['value']:.2%}{on}")
