@@ -1,6 +1,7 @@
 /** Graphs for tests: written in the wire format, read by the real decoder. */
 import { type Binary, type Header, SECTIONS } from "../graph/buffer";
 import { Graph } from "../graph/graph";
+import type { Dtype } from "../shared/binary";
 
 export function random(seed: number): () => number {
   let state = seed * 7919 + 17;
@@ -56,11 +57,20 @@ export function pack(kind: readonly number[], spec: Spec = {}): Uint8Array {
     names: kind.map(() => ""),
     ...spec.header,
   };
+  return write(header, SECTIONS, columns);
+}
+
+/** A buffer as `views/wire.py` writes it. */
+export function write(
+  header: object,
+  dtypes: Readonly<Record<string, Dtype>>,
+  columns: Readonly<Record<string, readonly number[]>>,
+): Uint8Array {
   let length = 0;
   for (;;) {
     let offset = 4 + length;
     const sections: Record<string, object> = {};
-    for (const [name, dtype] of Object.entries(SECTIONS)) {
+    for (const [name, dtype] of Object.entries(dtypes)) {
       sections[name] = { offset, dtype, length: columns[name].length };
       offset += Math.ceil((columns[name].length * BYTES[dtype]) / 8) * 8;
     }
@@ -74,7 +84,7 @@ export function pack(kind: readonly number[], spec: Spec = {}): Uint8Array {
     const view = new DataView(buffer.buffer);
     view.setUint32(0, length, true);
     buffer.set(text, 4);
-    for (const [name, dtype] of Object.entries(SECTIONS)) {
+    for (const [name, dtype] of Object.entries(dtypes)) {
       const at = (sections[name] as { offset: number }).offset;
       columns[name].forEach((value, k) => {
         const p = at + k * BYTES[dtype];

@@ -192,7 +192,7 @@ export class Matrix {
 
   /** Brings the first row in sight again, after the rows are others. */
   toTop(): void {
-    this.pane.scrollTop = 0;
+    if (!this.names.hasFocus) this.pane.scrollTop = 0;
   }
 
   revealToken(position: number): void {

@@ -47,6 +47,8 @@ export class Names {
   private state: NamesState | null = null;
   private focus = 0;
   private top = 0;
+  /** While the focus goes back to an element that was drawn anew. */
+  private quiet = false;
 
   constructor(private readonly port: NamesPort) {
     this.more = button("", () => this.port.rows((this.state?.limit ?? 0) + 30), {
@@ -63,9 +65,11 @@ export class Names {
     this.list.addEventListener("pointerleave", () => port.hover(null));
     this.list.addEventListener("focusin", (event) => {
       const row = this.rowAt(event);
-      if (row !== null) port.hover(row);
+      if (row !== null && !this.quiet) port.hover(row);
     });
-    this.list.addEventListener("focusout", () => port.hover(null));
+    this.list.addEventListener("focusout", () => {
+      if (!this.quiet) port.hover(null);
+    });
     this.list.addEventListener(
       "wheel",
       (event) => {
@@ -80,6 +84,11 @@ export class Names {
     });
   }
 
+  get hasFocus(): boolean {
+    const { activeElement } = this.list.getRootNode() as Document | ShadowRoot;
+    return this.list.contains(activeElement) && activeElement !== null;
+  }
+
   /** Pixels below the last row for “30 more”. */
   get endHeight(): number {
     return this.end.hidden ? 0 : 30;
@@ -89,7 +98,9 @@ export class Names {
     const before = this.state;
     this.state = state;
     const { firing, shown, brushed, limit } = state;
-    this.focus = Math.max(0, Math.min(this.focus, shown.rows.length - 1));
+    const follows = before ? shown.rows.indexOf(before.shown.rows[this.focus]) : -1;
+    const focused = this.hasFocus;
+    this.focus = follows >= 0 ? follows : Math.max(0, Math.min(this.focus, shown.rows.length - 1));
     this.head.style.height = `${headHeight}px`;
     const indexed = firing.indexedTokens > 0;
     const [value, control] = titles(brushed.length > 0, indexed);
@@ -105,11 +116,15 @@ export class Names {
     this.end.hidden = this.more.hidden && this.fewer.hidden;
     this.end.style.top = `${shown.rows.length * ROW + 4}px`;
     if (before?.shown !== shown || before.firing !== firing || before.brushed !== brushed) {
-      const focused = this.els.get(this.focus) === document.activeElement;
+      this.quiet = true;
       for (const el of this.els.values()) el.remove();
       this.els.clear();
       this.place();
-      if (focused) this.els.get(this.focus)?.focus({ preventScroll: true });
+      if (focused) {
+        this.port.scrollTo(this.focus);
+        this.els.get(this.focus)?.focus({ preventScroll: true });
+      }
+      this.quiet = false;
     } else this.place();
   }
 

@@ -237,6 +237,7 @@ export class View {
 
   private clear(): void {
     if (this.choice.selected.length + this.choice.tokens.length === 0) return;
+    this.hover = NOWHERE;
     this.change({ selected: [], tokens: [] });
     this.speak("Nothing is selected.");
   }
@@ -301,7 +302,7 @@ export class View {
     const stale = live.state === "computing" && header.prompt !== live.prompt;
     root.classList.toggle("iw-x-stale", stale);
     const selected = choice.selected.map((unit) => firing.rowOf(unit)).filter((row) => row >= 0);
-    const shading = hover.row !== null && !selected.includes(hover.row) ? [hover.row] : selected;
+    const shading = selected.length === 0 && hover.row !== null ? [hover.row] : selected;
     this.prompt.setTwoSided(firing.twoSided);
     this.prompt.setTokens(
       firing.tokens,
@@ -328,7 +329,16 @@ export class View {
 
   private showChosen(selected: readonly number[]): void {
     const { choice, live, firing, shown } = this;
-    const key = JSON.stringify([choice.selected, choice.tokens, live.neighbours, live.told]);
+    const called = selected.map((row) => firing?.name(row));
+    const state = [
+      choice.selected,
+      choice.tokens,
+      live.neighbours,
+      live.told,
+      called,
+      shown.silent,
+    ];
+    const key = JSON.stringify(state);
     if (this.chosen.dataset.key === key) return;
     this.chosen.dataset.key = key;
     this.chosen.replaceChildren();
