@@ -242,7 +242,7 @@ def index(
         context: tokens per window, the special one in front included; at most the model's.
         tokens: stop when so many are read; None: the whole text.
         shard_tokens: at least so many tokens are read between two chances to cancel.
-        encoder: who runs the model; `distributed.ray_workers` for many processes or machines.
+        encoder: who runs the model; `distributed.RayWorkers` for many processes or machines.
 
     Raises FeatureError or DictionaryError for units that do not fit the model, and FeatureError
     for a folder that holds another index (other problems are raised by `wait`).
