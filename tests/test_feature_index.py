@@ -268,6 +268,28 @@ def test_a_cancelled_pass_keeps_what_is_done_and_goes_on(
         np.testing.assert_array_equal(whole.strongest(layer), stored.strongest(layer))
 
 
+def test_the_size_is_told_before_anything_is_read(
+    model: Model, dictionary: Transcoders, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    texts = [" ".join(f"w{i}" for i in RNG.integers(5, 40, size=40)) for _ in range(60)]
+    stored = build_in(
+        tmp_path / "it", model, dictionary, texts, progress=lambda share, text: said.append(text)
+    )
+    assert said[0].startswith("begun; the index will take about ")
+    told = float(said[0].split()[-4]) * 1e6
+    assert told == pytest.approx(stored.n_bytes, rel=0.2)
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_read(
+    model: Model, dictionary: Transcoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 1000))  # type: ignore[attr-defined]
+    with pytest.raises(FeatureError, match="has 0.0 MB left: give another folder"):
+        build_in(tmp_path / "it", model, dictionary)
+    assert not list((tmp_path / "it" / "shards").iterdir())
+
+
 def test_nothing_is_done_twice(
     model: Model, dictionary: Transcoders, stored: StoredIndex, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,7 +41,12 @@ CONTEXT, SHARD_TOKENS = 128, 8192
 DENSE_SHARE, DENSE_TOKENS = 0.01, 8192
 #: Per entry: a position and a value, and the unit once more, by token.
 _BYTES = 4 + 2 + 2
-_BYTES_PER_TOKEN = 4 + 8 + 5 + 8
+#: Id, where its text begins, five letters, and a share of its window.
+_BYTES_PER_TOKEN = 4 + 8 + 5 + 1
+#: Where its entries begin, and the strongest.
+_BYTES_PER_UNIT = 8 + 4
+#: So many windows are run to tell the size.
+_PROBE = 16
 
 Progress = Callable[[float, str], object]
 Text = str | Path | Iterable[str]
@@ -173,10 +179,11 @@ class _Pass:
         reason: Cancelled | None = None
         try:
             check()
+            expected = self._expected(total, tokens)
+            if expected:
+                progress(0.0, f"begun; the index will take {expected}")
             for shard, arrays in encoder(self.model, self.units, unread(), check):
                 row = (len(shard.windows), shard.n_tokens, shard.fingerprint)
-                if not ready:
-                    self._check_disk(arrays, shard.n_tokens, total, tokens)
                 about = {"shard": json.dumps(row)}
                 write_arrays(self._path(shard.number), arrays, about)
                 ready[shard.number] = row
@@ -329,16 +336,27 @@ class _Pass:
         if not any(self.shards.iterdir()):
             self.shards.rmdir()
 
-    def _check_disk(self, arrays: Arrays, n_tokens: int, letters: int, tokens: int | None) -> None:
-        """Raises FeatureError if the first shard says that the disk will be too small."""
-        needed = predicted(arrays, n_tokens, self.about, self.read, letters, tokens)
+    def _expected(self, letters: int, tokens: int | None) -> str:
+        """What the index will take on disk, in words, judged by its first windows; "" if unknown.
+
+        Raises FeatureError where the disk has less.
+        """
+        if self.about.shards or self._path(0).exists() or isinstance(self.corpus._text, Iterator):
+            return ""
+        windows = windows_of(self.model, self.corpus.documents(), self.about.context)
+        first = Shard(0, tuple(islice(windows, _PROBE)))
+        if not first.windows or not (letters or tokens):
+            return ""
+        arrays = encode_shard(self.model, self.units, first)
+        needed = predicted(arrays, self.about, letters, tokens)
         free = shutil.disk_usage(self.folder).free
         if 2 * needed > free:  # shards and the merged index are there at once
             raise FeatureError(
-                f"The index will take about {needed / 1e9:.1f} GB and the same again while it is "
-                f"put together, but {self.folder} has {free / 1e9:.1f} GB left: give another "
-                "folder, or fewer tokens."
+                f"The index will take about {_size(needed)} and the same again while it is put "
+                f"together, but {self.folder} has {_size(free)} left: give another folder, or "
+                "fewer tokens."
             )
+        return f"about {_size(needed)} on disk"
 
 
 def floors_in(folder: Path, layers: Iterable[int]) -> tuple[torch.Tensor, ...]:
@@ -347,26 +365,22 @@ def floors_in(folder: Path, layers: Iterable[int]) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(found[str(layer)].copy()) for layer in layers)
 
 
-def predicted(
-    arrays: Arrays,
-    n_tokens: int,
-    about: About,
-    read: int,
-    letters: int,
-    tokens: int | None,
-) -> float:
-    """Bytes that the whole index will take, judged by one shard.
+def predicted(arrays: Arrays, about: About, letters: int, tokens: int | None) -> float:
+    """Bytes that a whole index will take, judged by the arrays of some of its windows.
 
-    Args:
-        arrays, n_tokens: the shard's.
-        read: letters of text read for it; letters: of the whole text, 0 if unknown.
+    letters: of the whole text, 0 if unknown; tokens: at which it stops, if it does.
     """
+    n_tokens = len(arrays["ids"])
     entries = sum(len(arrays[f"{layer}.value"]) for layer in about.layers)
-    expected = n_tokens * max(1.0, letters / max(1, read))
+    expected = n_tokens * letters / max(1, len(arrays["text"])) if letters else float("inf")
     if tokens is not None:
-        expected = min(expected, max(tokens, n_tokens)) if letters else max(tokens, n_tokens)
-    per_token = _BYTES * entries / max(1, n_tokens) + _BYTES_PER_TOKEN
-    return expected * (per_token + 8 * len(about.layers)) + 16 * sum(about.sizes)
+        expected = min(expected, tokens + about.shard_tokens)
+    per_token = _BYTES * entries / max(1, n_tokens) + _BYTES_PER_TOKEN + 8 * len(about.layers)
+    return expected * per_token + _BYTES_PER_UNIT * sum(about.sizes)
+
+
+def _size(bytes: float) -> str:
+    return f"{bytes / 1e9:.1f} GB" if bytes >= 1e9 else f"{bytes / 1e6:.1f} MB"
 
 
 def _letters(corpus: Corpus) -> int:
