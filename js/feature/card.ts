@@ -10,7 +10,7 @@ import { LabelLine } from "./label";
 import { logitLists } from "./logits";
 import { neighbourList } from "./neighbours";
 import { Section } from "./section";
-import type { Card, CardExample, CardPort, FiringShown, ProposalsShown } from "./state";
+import type { Card, CardExample, CardPort, Control, FiringShown, ProposalsShown } from "./state";
 import { TestText } from "./test-text";
 import { activationsText, densityText, effectText } from "./words";
 
@@ -202,16 +202,18 @@ export class FeatureCard {
         : null,
       awaited,
     );
-    const through = (name: string, rows: Card["upstream"]) =>
+    const through = (name: string, rows: Card["upstream"], control: Control | null) =>
       rows && {
         name,
         rows,
-        control: virtual,
+        control,
         controlName: "best for random directions",
         print: (value: number) => signed(value),
       };
-    this.lists.upstream.set(through("reads from", upstream), awaited);
-    this.lists.downstream.set(through("is read by", downstream), awaited);
+    const up = through("reads from", upstream, card.upstream_control ?? virtual);
+    this.lists.upstream.set(up, awaited);
+    const down = through("is read by", downstream, card.downstream_control ?? virtual);
+    this.lists.downstream.set(down, awaited);
     this.effect.set(card.effect && card.effect.length > 0 ? card.effect : null, awaited);
   }
 }
@@ -224,7 +226,7 @@ function drawDensity(card: Card): HTMLElement[] {
     histogram({
       edges: density.edges,
       counts: density.counts,
-      mark: density.value > 0 ? Math.log10(density.value) : null,
+      mark: density.value && density.value > 0 ? Math.log10(density.value) : null,
       markName: "this",
       tick: shareTick,
       className: "iw-c-ink",

@@ -67,7 +67,9 @@ export function groupList(
         h(
           "span",
           { class: "iw-c-soft" },
-          `activation ${number(group.low)} to ${number(group.high)}`,
+          group.low === null || group.high === null
+            ? ""
+            : `activation ${number(group.low)} to ${number(group.high)}`,
         ),
       ),
       body,

@@ -6,7 +6,7 @@ import { controlText } from "./words";
 
 export function logitLists(logits: NonNullable<Card["logits"]>): Child[] {
   const { positive, negative, control } = logits;
-  const values = [...positive, ...negative].map(({ value }) => Math.abs(value));
+  const values = [...positive, ...negative].map(({ value }) => Math.abs(value ?? 0));
   const most = Math.max(1e-9, control?.value ?? 0, ...values);
   const line = control ? Math.min(1, Math.abs(control.value) / most) : null;
   const list = (name: string, rows: readonly TokenWeight[]) =>
@@ -31,15 +31,15 @@ export function logitLists(logits: NonNullable<Card["logits"]>): Child[] {
 /** A name and a number on a bar; the dotted line is the control. */
 export function dataBar(
   name: string,
-  value: number,
+  value: number | null,
   most: number,
   control: number | null,
   print: (value: number) => string = signedNumber,
 ): Child[] {
-  const width = Math.min(1, Math.abs(value) / most);
+  const width = Math.min(1, Math.abs(value ?? 0) / most);
   return [
     h("i", {
-      class: value < 0 ? "iw-c-neg" : "iw-c-pos",
+      class: (value ?? 0) < 0 ? "iw-c-neg" : "iw-c-pos",
       attrs: { "aria-hidden": "true" },
       style: { width: `${(100 * width).toFixed(1)}%` },
     }),
@@ -50,7 +50,7 @@ export function dataBar(
         style: { left: `${(100 * control).toFixed(1)}%` },
       }),
     h("span", { class: "iw-c-name" }, name),
-    h("span", { class: "iw-c-number" }, print(value)),
+    h("span", { class: "iw-c-number" }, value === null ? "" : print(value)),
   ];
 }
 

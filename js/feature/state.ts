@@ -26,14 +26,16 @@ export interface CardExample extends Example {
 
 export interface Group {
   readonly name: string;
-  readonly low: number;
-  readonly high: number;
+  /** Null where a foreign file does not say it. */
+  readonly low: number | null;
+  readonly high: number | null;
   readonly examples: readonly CardExample[];
 }
 
 export interface TokenWeight {
   readonly token: string;
-  readonly value: number;
+  /** Null where a foreign file lists tokens only. */
+  readonly value: number | null;
 }
 
 /** What chance gives: a mean and the range of most draws. */
@@ -59,14 +61,15 @@ export interface Card {
   readonly feature: number;
   readonly scan: string;
   readonly model: string;
-  readonly tokens: number;
-  readonly documents: number;
+  /** Null where a foreign file does not say on how many. */
+  readonly tokens: number | null;
+  readonly documents: number | null;
   readonly complete: boolean;
   readonly indexed: boolean;
   readonly label: Label | null;
   readonly density: {
-    readonly value: number;
-    readonly count: number;
+    readonly value: number | null;
+    readonly count: number | null;
     readonly edges: readonly number[];
     readonly counts: readonly number[];
   } | null;
@@ -93,7 +96,10 @@ export interface Card {
   } | null;
   readonly upstream: readonly Neighbour[] | null;
   readonly downstream: readonly Neighbour[] | null;
+  /** The larger of the two below. */
   readonly virtual_control: Control | null;
+  readonly upstream_control?: Control | null;
+  readonly downstream_control?: Control | null;
   readonly effect: readonly { readonly to: string; readonly share: number }[] | null;
   readonly notes: readonly string[];
   /** What is null is still being computed. */

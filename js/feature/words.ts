@@ -26,10 +26,13 @@ export function origin(label: Label): string {
 export function factsText(card: Card): string {
   if (!card.indexed || !card.density) return "";
   const { value, count: times } = card.density;
-  const on = `${plural(card.tokens, "token")}${card.complete ? "" : " indexed so far"}`;
+  const known = card.tokens === null ? "tokens" : plural(card.tokens, "token");
+  const on = `${known}${card.complete ? "" : " indexed so far"}`;
   if (times === 0) return `never active on ${on}`;
   const top = card.activations?.max ? ` · strongest ${number(card.activations.max)}` : "";
-  return `active on ${percent(value)} of ${on} (${plural(times, "time")})${top}`;
+  if (value === null) return top.replace(" · ", "");
+  const often = times === null ? "" : ` (${plural(times, "time")})`;
+  return `active on ${percent(value)} of ${on}${often}${top}`;
 }
 
 /** What share of the counts lies below a value: a bin that holds it counts by its half. */
@@ -50,7 +53,7 @@ export function below(
 
 export function densityText(card: Card): string {
   const { density } = card;
-  if (!density) return "";
+  if (density?.value == null) return "";
   const units = `${card.unit}s of L${card.layer}`;
   if (!(density.value > 0)) return `It is never active; the bars are the ${units} that are.`;
   const share = below(density.edges, density.counts, Math.log10(density.value));
@@ -61,7 +64,8 @@ export function densityText(card: Card): string {
 export function activationsText(card: Card): string {
   const { activations, density } = card;
   if (!activations) return "";
-  const times = plural(density?.count ?? 0, "active token");
+  const known = density?.count ?? activations.counts.reduce((sum, n) => sum + n, 0);
+  const times = plural(known, "active token");
   if (activations.here === null) return `${times}, strongest ${number(activations.max ?? 0)}`;
   const rank =
     activations.percentile === null
