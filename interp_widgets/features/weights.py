@@ -223,6 +223,8 @@ class Weights:
             return []
         parts, values = products.parts(layer, feature), products.strengths(layer)
         written = float(squared(parts))
+        if written == 0:
+            return []
         drawn = products.by_chance("strengths", values, parts, power=2)
         rows = []
         for at, strength in values.items():

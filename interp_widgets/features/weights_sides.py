@@ -23,7 +23,7 @@ from ..dictionaries.rows import is_finite
 from ..models import Model, Place
 from ..models.anatomy import mlp_weights, part
 from .units import DenseUnits, FeatureUnits
-from .weights_stream import CENTRE, Linear, added, floating, read
+from .weights_stream import Linear, added, floating, read
 
 # Numbers that are brought to the model's dtype at once: few enough to stay in a core's cache.
 SLICE = 2**18
@@ -133,8 +133,8 @@ def _layered(model: Model, dictionary: Transcoders | CrossLayerTranscoder) -> Si
 
 def _coder(model: Model, coder: SparseCoder) -> Sides:
     layer, weights = coder.reads.layer, coder.weights
-    reading = _reading(model, coder.reads, weights.encoder, centred=coder.norm == "layer_norm")
-    return Sides({layer: (_writing(model, coder.writes, weights.decoder),)}, {layer: reading})
+    writing = _writing(model, coder.writes, weights.decoder)
+    return Sides({layer: (writing,)}, {layer: _reading(model, coder.reads, weights.encoder)})
 
 
 def _neurons(model: Model) -> Sides:
@@ -162,8 +162,7 @@ def _writing(model: Model, place: Place, rows: Rows | Tensor, column: int | None
     return Table(place, rows, model.device, model.dtype, column, added(model, place))
 
 
-def _reading(model: Model, place: Place, rows: Rows | Tensor, *, centred: bool = False) -> Table:
-    stream = read(model, place)
-    if stream is not None:
-        stream = (stream.then(CENTRE) if centred else stream).transposed
+def _reading(model: Model, place: Place, rows: Rows | Tensor) -> Table:
+    there = read(model, place)
+    stream = None if there is None else there.transposed
     return Table(place, rows, model.device, model.dtype, stream=stream)

@@ -72,12 +72,6 @@ class Linear:
         steps = reversed(self.steps)
         return Linear(tuple(s if s is None or s.ndim == 1 else s.T for s in steps))
 
-    def then(self, other: Linear) -> Linear:
-        return Linear(self.steps + other.steps)
-
-
-CENTRE = Linear((None,))
-
 
 def added(model: Model, place: Place) -> Linear | None:
     """From vectors that stand at a place to what they add to the stream; None where they add
