@@ -539,6 +539,7 @@ def test_what_is_written_is_read_again(found: Index, tmp_path: Path, form: Any) 
     assert [(w.token, w.value) for w in read.negative_logits] == [
         (w.token, w.value) for w in logits.negative
     ]
+    assert read.control == logits.control
     label = found.book.get(layer, number)
     assert label is not None
     assert read.labels == (read.label,)
@@ -845,4 +846,4 @@ def test_a_foreign_feature_says_what_it_is() -> None:
     )
     card = feature.card()
     assert card["logits"]["control"] is None
-    assert "no controls" in card["notes"][0].replace("has no\ncontrols", "has no controls")
+    assert card["notes"][1] == "The file says nothing of what chance alone would give."

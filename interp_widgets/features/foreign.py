@@ -1,7 +1,7 @@
 """A feature out of somebody else's file: what it says, to be read and shown, with no index behind.
 
-Nothing in it was measured here, so there are no controls, and whatever the file does not say is
-absent: NaN among numbers, -1 for a place in a corpus, None for a layer.
+Nothing in it was measured here, and whatever the file does not say (controls, mostly) is absent: NaN
+among numbers, -1 for a place in a corpus, None for a layer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from ..dictionaries.labels import Label
 from .card_rows import (
+    control_row,
     example_row,
     finite,
     group_row,
@@ -18,7 +19,7 @@ from .card_rows import (
     label_row,
     token_rows,
 )
-from .values import Example, Group, Histogram, TokenWeight
+from .values import Control, Example, Group, Histogram, TokenWeight
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class ForeignFeature:
         density: share of tokens on which it is active; strongest: its largest activation.
         histogram: of the activations; None if there is none.
         positive, negative_logits: tokens that it promotes and suppresses; values may be NaN.
+        control: the largest logit of random directions, where we wrote the file.
         labels: its explanations, the file's first one first.
         unit: "feature", "neuron" or "direction"; tokens: how many were looked at, if known.
         notes: what was decided on reading, as sentences.
@@ -52,6 +54,7 @@ class ForeignFeature:
     histogram: Histogram | None = None
     positive: tuple[TokenWeight, ...] = ()
     negative_logits: tuple[TokenWeight, ...] = ()
+    control: Control | None = None
     labels: tuple[Label, ...] = ()
     notes: tuple[str, ...] = ()
     unit: str = "feature"
@@ -95,7 +98,7 @@ class ForeignFeature:
             "logits": {
                 "positive": token_rows(self.positive),
                 "negative": token_rows(self.negative_logits),
-                "control": None,
+                "control": control_row(self.control),
             }
             if promoted
             else None,
@@ -105,8 +108,12 @@ class ForeignFeature:
             "virtual_control": None,
             "effect": None,
             "notes": [
-                f"Read from {self.origin}. Nothing was measured again, and the file has no "
-                "controls: how strong chance alone would be is not known.",
+                f"Read from {self.origin}; nothing was measured again.",
+                *(
+                    ["The file says nothing of what chance alone would give."]
+                    if self.control is None
+                    else []
+                ),
                 *self.notes,
             ],
         }

@@ -18,10 +18,11 @@ from . import neuronpedia_fields as fields
 from .foreign import ForeignFeature
 from .neuronpedia_explanations import labels_of, our_label
 from .neuronpedia_fields import At, first, number, ours_of, share, text, whole
-from .values import Example, Group, Histogram, TokenWeight
+from .values import Control, Example, Group, Histogram, TokenWeight
 
 MOST_NEGATIVE = "Most negative"
 _STRONGEST = 20
+_CONTROL = ("value", "low", "high", "draws")
 _UNITS = ("feature", "neuron", "direction")
 
 
@@ -81,6 +82,7 @@ def native(
         histogram=_around(*bars),
         positive=_weighted(found, "pos", "topLogits"),
         negative_logits=_weighted(found, "neg", "bottomLogits"),
+        control=_control(ours),
         labels=labels_of(found.get("explanations"), at["explanations"], our_label(ours, at)),
         notes=_notes(found, top),
         unit=_unit(ours),
@@ -188,6 +190,7 @@ def circuit_tracer(
         histogram=_histogram(low, high, _finite(found.get("histogram"))),
         positive=_listed(found.get("top_logits"), ours.get("top_logits")),
         negative_logits=_listed(found.get("bottom_logits"), ours.get("bottom_logits")),
+        control=_control(ours),
         labels=() if own is None else (own,),
         unit=_unit(ours),
         tokens=_tokens(found, ours),
@@ -227,6 +230,14 @@ def _example(row: dict[str, Any], at: At, values: str, wanted: list[Any], sign: 
 def _unit(ours: dict[str, Any]) -> str:
     unit = ours.get("unit")
     return unit if isinstance(unit, str) and unit in _UNITS else "feature"
+
+
+def _control(ours: dict[str, Any]) -> Control | None:
+    row = ours.get("control")
+    found = [number(row.get(name)) for name in _CONTROL] if isinstance(row, dict) else [math.nan]
+    if any(map(math.isnan, found)) or found[3] < 1:
+        return None
+    return Control(*found[:3], draws=int(found[3]))
 
 
 def _strongest_first(top: list[Example], others: Any) -> tuple[Example, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from .card_rows import Row, example_row, finite, histogram_row, label_row
+from .card_rows import Row, control_row, example_row, finite, histogram_row, label_row
 from .errors import FeatureError
 from .neuronpedia_explanations import OUR_SCORE
 from .neuronpedia_fields import OURS
@@ -75,6 +75,7 @@ class _Parts:
             "scan": self.scan,
             "model": self.model,
             "tokens": self.tokens,
+            "control": control_row(found.control if found else None),
             "label": label_row(self.label),
         }
 

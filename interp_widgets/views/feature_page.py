@@ -61,7 +61,7 @@ def feature_page(cards: Sequence[Card], title: str = "") -> str:
         raise FileNotFoundError(
             "The view is not built: run `npm install` and `npm run build` in the repository."
         )
-    title = title or ", ".join(str(card["name"]) for card in cards[:5]) or "Features"
+    title = title or ", ".join(dict.fromkeys(str(card["name"]) for card in cards[:5])) or "Features"
     # "<" cannot end a script element early when it is written as an escape.
     page = json.dumps({"title": title, "cards": list(cards)}, allow_nan=False)
     payload = page.replace("<", "\\u003c")
