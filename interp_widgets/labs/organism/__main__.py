@@ -7,7 +7,7 @@ Parts, in order; each reads what the earlier ones left in the folder:
     clt      the cross-layer transcoder                         15 minutes
     finetune its last steps, and the labels                     10 minutes
     index    where every feature is active on new documents     seconds
-    gates    all measurements, printed and in gates.json        2 minutes
+    gates    all measurements, printed and in gates.json        8 minutes
     card     the data card and the licence notes                seconds
 """
 
@@ -54,6 +54,7 @@ def _run(part: str, options: argparse.Namespace) -> None:
         folder,
         gates,
         indexing,
+        labelling,
         naming,
         replacement,
         swaps,
@@ -90,6 +91,7 @@ def _run(part: str, options: argparse.Namespace) -> None:
         measured = gates.model_gates(network, encoder)
         if (to / "dictionary").is_dir():
             measured += swaps.dictionary_gates(network, encoder, folder.read_dictionary(to))
+            measured += labelling.gates(to, _say)
         print(gates.table(measured))
         folder.write_gates(measured, to)
     else:

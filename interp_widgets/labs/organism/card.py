@@ -13,6 +13,7 @@ from .documents import HARD, HELD_OUT
 from .facts import CITIES, COUNTRIES, STATES
 from .finetuning import Recipe as Finetune
 from .interchange import PLACE
+from .labelling import DOCUMENTS, LEAST
 from .replacement import Recipe as TranscoderRecipe
 from .swaps import GROUP
 from .training import Recipe
@@ -95,7 +96,10 @@ Values are shares of n held-out prompts, over all sentences the question can be 
 a city of which the asked relation is held out, too. Controls should be near 0, "chance" is what
 guessing among a task's answers gives. Feature swaps set the up to {GROUP} features of the base's
 state to zero and the donor state's to their mean activation times 1, 2 or 3, at the name's last
-piece only.
+piece only. The last table is about features that are active on {LEAST} tokens or more of \
+{DOCUMENTS:,}
+documents: of how many a rule that was counted on one half of these tells on the other where they are
+active, by the area under the ROC curve (docs/how-it-works/features-and-labels.md).
 
 {_tables(folder.read_gates(to))}
 ## Licences

@@ -15,8 +15,8 @@ from pathlib import Path
 from ...dictionaries import load as load_dictionary
 from ...features.building import build
 from ...features.stored import StoredIndex
-from ...features.units import units_of
-from ...models import load
+from ...features.units import Units, units_of
+from ...models import Model, load
 from .corpus import CONTEXT, documents
 
 _DOCUMENTS, _SEED = 680, 88_888
@@ -27,14 +27,19 @@ def texts() -> list[str]:
     return [str(document) for document in islice(documents(_SEED), _DOCUMENTS)]
 
 
+def units_in(folder: Path) -> tuple[Model, Units]:
+    """The model in a folder, and the features of the dictionary beside it."""
+    model = load(folder, device="cpu")
+    model.name = "organism"  # and not what the folder happens to be called
+    return model, units_of(model, load_dictionary(folder / "dictionary"))
+
+
 def write(folder: Path) -> StoredIndex:
     """Makes `folder`/index anew from the model and the dictionary in `folder`.
 
     The same files give the same bytes on the same machine with the same number of threads.
     """
-    model = load(folder, device="cpu")
-    model.name = "organism"  # and not what the folder happens to be called
-    units = units_of(model, load_dictionary(folder / "dictionary"))
+    model, units = units_in(folder)
     target = folder / "index"
     if target.exists():
         shutil.rmtree(target)
