@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 MODES = ("label", "token", "prompt", "promotes")
 SORTS = ("match", "score", "density", "strength", "number")
@@ -85,11 +85,11 @@ def _about(kind: str, content: Mapping[str, Any], size: Size) -> Ask | None:
     return clean
 
 
-def _whole(value: Any, most: int) -> bool:
+def _whole(value: Any, most: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
-def _text(value: Any, longest: int) -> bool:
+def _text(value: Any, longest: int) -> TypeGuard[str]:
     if not isinstance(value, str) or len(value) > longest:
         return False
     try:  # half of a character cannot be sent on, stored or run

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..features.card import card
-from ..features.card_rows import finite, label_row
+from ..features.card_rows import finite
 from ..features.errors import FeatureError
 from ..features.firing import Firing
 from ..features.index import Index
@@ -25,6 +25,7 @@ from .features_view import FeaturesView
 
 #: Seconds between two messages about the making of an index, at least.
 TICK = 0.2
+FIRST_PAGE = {"text": "", "mode": "label", "sort": "match", "layer": None, "rows": 30, "seq": 0}
 
 Spot = tuple[int, int]
 #: What a linked view does with a feature; it returns a sentence, or raises a ValueError.
@@ -121,6 +122,11 @@ class Live:
         if job is not None:
             job.wait(timeout)
 
+    def first_cards(self, most: int = 12) -> list[dict[str, Any]]:
+        """The cards of the first units of the list, as it is ordered before anybody searches."""
+        rows = page(self.index, {**FIRST_PAGE, "rows": most})["found"]
+        return [card(self.index, row["layer"], row["feature"]) for row in rows]
+
     def keep(self, update: Callable[[Any], None]) -> None:
         """Show the picture for pages without a kernel through `update`, from now on."""
         self._keep = update
@@ -166,8 +172,8 @@ class Live:
             show("page", page(self.index, ask))
 
         def failed(message: str) -> None:
-            nothing = {"state": "failed", "message": message, "total": 0, "found": []}
-            self.view.page = {**query, **nothing}
+            nothing = {"total": 0, "capped": False, "found": []}
+            self.view.page = {**query, "state": "failed", "message": message, **nothing}
 
         self._begin("page", work, failed)
 
@@ -260,7 +266,8 @@ class Live:
                 shown = getattr(self.view, where)
                 if shown.get("card"):
                     at = shown["card"]["layer"], shown["card"]["feature"]
-                    new = {**shown["card"], "label": label_row(self.index.book.get(*at))}
+                    now = card(self.index, *at, weights=False)["label"]
+                    new = {**shown["card"], "label": now}
                     setattr(self.view, where, {**shown, "card": new})
             self.view.page = relabelled(self.index, self.view.page)
             self.view.live = self._live()
@@ -354,19 +361,22 @@ class Live:
             "problem": index.book.problem,
         }
 
+    def _shown(self) -> list[dict[str, Any]]:
+        found = (getattr(self.view, where).get("card") for where in ("card", "other"))
+        return [each for each in found if each]
+
     def _picture(self) -> None:
+        """What a page without a kernel shows: the open cards, or the first page of the list."""
         if self._keep is None:
             return
         from IPython.display import HTML
 
         from .features_picture import picture
 
-        self._keep(HTML(picture(self.view)))
+        self._keep(HTML(picture(self.view.live, self.view.page, self._shown())))
 
 
-def _opened(
-    seq: int, name: str, found: dict[str, Any] | None, message: str = ""
-) -> dict[str, Any]:
+def _opened(seq: int, name: str, found: dict[str, Any] | None, message: str = "") -> dict[str, Any]:
     return {"seq": seq, "name": name, "card": found, "message": message}
 
 

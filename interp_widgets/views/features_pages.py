@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..features.card_rows import example_row, finite
-from ..features.errors import FeatureError
 from ..features.index import Index
+from ..features.search import search
 from .features_asks import Ask
 
 Row = dict[str, Any]
@@ -48,10 +48,12 @@ def page(index: Index, ask: Ask) -> dict[str, Any]:
     query = {name: ask[name] for name in ("text", "mode", "sort", "layer", "rows", "seq")}
     text = ask["text"].strip()
     if text:
-        rows, total, message = _search(index, ask, text)
+        rows, total = _search(index, ask, text)
     else:
-        rows, total, message = _all(index, ask), _count(index, ask["layer"]), ""
-    return {**query, "state": "done", "message": message, "total": total, "found": rows}
+        rows, total = _all(index, ask), _count(index, ask["layer"])
+    capped = bool(text) and total == MOST_FOUND
+    shown = {"state": "done", "message": "", "total": total, "capped": capped, "found": rows}
+    return {**query, **shown}
 
 
 def row(index: Index, layer: int, feature: int, why: str = "", value: float | None = None) -> Row:
@@ -144,22 +146,19 @@ def _order(column: Column, sort: str) -> Spots:
 # --- what is looked for --------------------------------------------------------------------------
 
 
-def _search(index: Index, ask: Ask, text: str) -> tuple[list[Row], int, str]:
-    found, message = _found(index, ask["mode"], text, ask["layer"])
-    found = [each for each in found if ask["layer"] in (None, each.layer)]
-    sort = ask["sort"]
+def _search(index: Index, ask: Ask, text: str) -> tuple[list[Row], int]:
+    mode, sort = ask["mode"], ask["sort"]
+    found = search(index, text, by=mode, n=MOST_FOUND, layer=ask["layer"])
     if sort == "number":
         found.sort(key=lambda f: (f.layer, f.feature))
     elif sort in ("score", "density", "strength"):
         found.sort(key=lambda f: -_known(index, f.layer, f.feature, sort))
-    rows = [
-        row(index, each.layer, each.feature, each.why, each.value) for each in found[: ask["rows"]]
-    ]
-    return rows, len(found), message
-
-
-def _found(index: Index, mode: str, text: str, layer: int | None) -> tuple[list[Any], str]:
-    raise FeatureError("Searching is not there yet.")
+    rows = []
+    for each in found[: ask["rows"]]:
+        # A label's score stands on every row already.
+        value = None if mode == "label" else each.value
+        rows.append(row(index, each.layer, each.feature, each.why, value))
+    return rows, len(found)
 
 
 def _known(index: Index, layer: int, feature: int, sort: str) -> float:

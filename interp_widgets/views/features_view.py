@@ -73,10 +73,16 @@ class FeaturesView(anywidget.AnyWidget):
     # --- without a kernel --------------------------------------------------------------------
 
     def to_html(self) -> str:
-        """One page with the cards that are open; no kernel, no network."""
-        from .features_picture import page
+        """One page with the cards that are open, or of the first of the list where none is.
 
-        return page([shown["card"] for shown in (self.card, self.other) if shown.get("card")])
+        It needs no kernel and no network. Raises FileNotFoundError where the views are not built.
+        """
+        from .feature_page import feature_page
+
+        cards = [shown["card"] for shown in (self.card, self.other) if shown.get("card")]
+        if not cards and self._source is not None:
+            cards = self._source.first_cards()
+        return feature_page(cards)
 
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""

@@ -8,9 +8,15 @@ export const HELP: HelpText = {
     "A feature is a direction that a dictionary found in the model. The list finds features; the card says where one fires, what it writes, what it is close to, and what somebody called it, with how well that name holds.",
   controls: [
     ["Named", "finds labels that hold all words; L2/117 and Enter opens that one."],
-    ["Fires on word", "features whose strongest examples have this word as their trigger."],
+    [
+      "Fires on word",
+      "features that are active on this word in the indexed texts, and on little else.",
+    ],
     ["Fires on text", "runs the model on a text and lists what fires, strongest first."],
-    ["Promotes token", "features that raise this token most by their direct path to the output."],
+    [
+      "Promotes token",
+      "features whose decoder raises this token most, in standard deviations (σ) over all tokens.",
+    ],
     [
       "Label",
       "click the name to change it: Enter keeps, Escape forgets, an empty one takes it away.",

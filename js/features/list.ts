@@ -71,7 +71,7 @@ export class List {
 
   private row(row: Row, page: Page): HTMLElement {
     const name = nameOf(row);
-    const [figure, title] = rowFigure(row, page.sort);
+    const [figure, title] = rowFigure(row, page);
     const { example } = row;
     const el = button("", () => this.open(row), {
       class: `iw-f-row${row.label === null ? " iw-f-unnamed" : ""}`,

@@ -69,6 +69,8 @@ export interface Page extends Query {
   readonly state: "computing" | "done" | "failed" | "cancelled";
   readonly message: string;
   readonly total: number;
+  /** There may be more: these are the best. */
+  readonly capped: boolean;
   readonly found: readonly Row[];
 }
 

@@ -43,7 +43,7 @@ export function stateSentence(live: Live): string {
 export function foundText(page: Page, live: Live): string {
   if (page.state === "computing") return "looking …";
   if (page.state === "failed") return sentence(page.message);
-  const some = plural(page.total, live.unit);
+  const some = `${page.capped ? "the best " : ""}${plural(page.total, live.unit)}`;
   if (page.text.trim() === "") return `${some}${where(page)}, ${SORTED[page.sort]}`;
   if (page.total === 0) return nothing(page, live);
   return `${some}${where(page)} ${FOUND[page.mode]}`;
@@ -61,7 +61,7 @@ const SORTED: Readonly<Record<Sort, string>> = {
 
 const FOUND: Readonly<Record<Mode, string>> = {
   label: "named so",
-  token: "with it in their examples",
+  token: "that fire on it",
   prompt: "fire on this text",
   promotes: "raise it most",
 };
@@ -71,9 +71,9 @@ function nothing(page: Page, live: Live): string {
   const text = `“${page.text.trim()}”`;
   switch (page.mode) {
     case "label":
-      return `No ${live.unit}${where(page)} is called ${text}. Look for it in examples, or among what promotes it.`;
+      return `No ${live.unit}${where(page)} is called ${text}. What fires on it, or promotes it, can be looked for, too.`;
     case "token":
-      return `No ${live.unit}${where(page)} has ${text} in its examples.`;
+      return `No ${live.unit}${where(page)} fires on ${text} in the indexed texts.`;
     case "prompt":
       return `No ${live.unit}${where(page)} fires on ${text}.`;
     case "promotes":
@@ -83,14 +83,21 @@ function nothing(page: Page, live: Live): string {
 
 export const PLACEHOLDERS: Readonly<Record<Mode, string>> = {
   label: "label or number",
-  token: "a word in examples",
+  token: "a word it fires on",
   prompt: "a text to fire on",
   promotes: "a token to promote",
 };
 
 /** What a row says of itself at its right edge. */
-export function rowFigure(row: Row, sort: Sort): readonly [text: string, title: string] {
-  if (row.value !== null) return [number(row.value), row.why];
+export function rowFigure(
+  row: Row,
+  { mode, sort }: Pick<Page, "mode" | "sort">,
+): readonly [text: string, title: string] {
+  if (row.value !== null && sort === "match") {
+    if (mode === "token") return [probability(row.value), `${row.why}: F1 of both shares`];
+    if (mode === "promotes") return [`${number(row.value)} σ`, row.why];
+    return [number(row.value), row.why];
+  }
   if (sort === "score" && row.score !== null)
     return [`label ${probability(row.score)}`, `its label separates ${probability(row.score)}`];
   if (sort === "strength" && row.strongest !== null)

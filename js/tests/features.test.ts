@@ -40,7 +40,7 @@ const QUERY = { text: "", mode: "label", sort: "match", layer: null, rows: 30 } 
 
 function pageOf(rows: readonly Row[], more: Partial<Page> = {}): Page {
   const shown = { seq: Number.MAX_SAFE_INTEGER, state: "done", message: "" } as const;
-  return { ...QUERY, ...shown, total: rows.length, found: rows, ...more };
+  return { ...QUERY, ...shown, capped: false, total: rows.length, found: rows, ...more };
 }
 
 function opened(layer: number, feature: number, more: Partial<typeof CARD> = {}): Opened {
@@ -81,14 +81,17 @@ describe("the words of the browser", () => {
   });
 
   it("show on each row what the list is ordered by", () => {
-    expect(rowFigure(ROW, "match")[0]).toBe("1.0%");
-    expect(rowFigure(ROW, "score")[0]).toBe("label .94");
-    expect(rowFigure(ROW, "strength")[0]).toBe("top 3.20");
-    expect(rowFigure({ ...ROW, density: 0 }, "density")[0]).toBe("silent");
-    expect(rowFigure({ ...ROW, value: 2.5, why: "at “las”" }, "match")).toEqual([
-      "2.50",
-      "at “las”",
-    ]);
+    const figure = (row: Row, sort: Page["sort"], mode: Page["mode"] = "label") =>
+      rowFigure(row, { sort, mode })[0];
+    expect(figure(ROW, "match")).toBe("1.0%");
+    expect(figure(ROW, "score")).toBe("label .94");
+    expect(figure(ROW, "strength")).toBe("top 3.20");
+    expect(figure({ ...ROW, density: 0 }, "density")).toBe("silent");
+    const found = { ...ROW, value: 2.5 };
+    expect(figure(found, "match", "prompt")).toBe("2.50");
+    expect(figure(found, "match", "promotes")).toBe("2.50 σ");
+    expect(figure({ ...ROW, value: 0.83 }, "match", "token")).toBe(".83");
+    expect(figure(found, "density", "prompt")).toBe("1.0%");
   });
 
   it("read a place as people write it", () => {

@@ -1,0 +1,139 @@
+"""A picture of features: what a page shows that has no kernel behind it.
+
+Plain HTML without scripts: it survives a saved notebook, nbviewer and a mail. Of an open feature it
+says what it is called, how well that holds, where it fires and what it writes; where none is open, it
+lists the first of the list.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+INK, SOFT, PAPER, RULE, ACT = "#2b2a27", "#746f66", "#fbf8f1", "#ebe5d8", "111,84,178"
+EXAMPLES, ROWS, TOKENS = 8, 12, 9
+_CELL = "text-align:left;padding:1px 10px 1px 0;border:0;color:inherit;background:none"
+
+Row = Mapping[str, Any]
+
+
+def picture(live: Row, page: Row, cards: Sequence[Row]) -> str:
+    """The cards, or the list where there are none, in one block of HTML."""
+    kind = str(live.get("unit", "feature"))
+    sizes = [int(each["features"]) for each in live.get("layers", [])]
+    facts = f"{sum(sizes):,} {kind}s in {len(sizes)} layers"
+    if live.get("indexed"):
+        facts += f" · {live['tokens']:,} tokens of {live['documents']:,} texts"
+    if live.get("state") in ("computing", "cancelled", "failed"):
+        facts += f" · {live['state']}: {live.get('message', '')}"
+    body = "".join(map(_card, cards)) or _list(page)
+    style = (
+        f"max-width:800px;padding:12px 16px;border-radius:6px;background:{PAPER};color:{INK};"
+        "font:12px/1.5 Inter,Helvetica Neue,Arial,sans-serif"
+    )
+    return (
+        f'<div class="iw-kept" style="{style}"><b>{_text(kind.capitalize())}s of '
+        f'{_text(live.get("model") or live.get("scan", ""))}</b> <span style="color:{SOFT}">'
+        f"{_text(facts)}</span>{body}"
+        f'<div style="color:{SOFT};margin-top:6px">A picture; to search and to try texts, run its '
+        "cell again.</div></div>"
+    )
+
+
+def _card(card: Row) -> str:
+    label, density = card.get("label"), card.get("density")
+    name = label["text"] if label else card["name"]
+    code = card["name"] if label else "no label yet"
+    facts = []
+    if label and label.get("score") is not None:
+        facts.append(
+            f"{label['kind']}: separates {label['score']:.2f} [{_number(label['low'])}, "
+            f"{_number(label['high'])}], random labels {_number(label['control'])}, on "
+            f"{label['samples']:,} samples"
+        )
+    if density and card.get("tokens"):
+        facts.append(f"active on {density['value']:.2%} of {card['tokens']:,} tokens")
+    facts += card.get("notes", [])
+    return (
+        f'<div style="margin-top:8px;border-top:1px solid {RULE};padding-top:6px">'
+        f'<b style="font-size:15px">{_text(name)}</b> <span style="color:{SOFT}">{_text(code)}'
+        f"</span>"
+        + "".join(f'<div style="color:{SOFT}">{_text(fact)}</div>' for fact in facts)
+        + _examples(card.get("examples", [])[:EXAMPLES])
+        + _logits(card.get("logits"))
+        + "</div>"
+    )
+
+
+def _examples(examples: Sequence[Row]) -> str:
+    if not examples:
+        return ""
+    top = max((abs(v or 0) for e in examples for v in e["activations"]), default=0) or 1.0
+    rows = "".join(
+        f'<tr><td style="{_CELL}">{_line(each, top)}</td><td style="{_CELL}">'
+        f"{_number(each['activations'][each['trigger']])}</td></tr>"
+        for each in examples
+    )
+    return f'<table style="margin:4px 0;border:0">{rows}</table>'
+
+
+def _line(example: Row, top: float) -> str:
+    trigger, parts = example["trigger"], []
+    for at, (token, value) in enumerate(
+        zip(example["tokens"], example["activations"], strict=False)
+    ):
+        if abs(at - trigger) > TOKENS:
+            continue
+        alpha = 0.1 + 0.5 * min(1.0, abs(value or 0) / top) if value else 0.0
+        shade = f"background:rgba({ACT},{alpha:.2f})" if alpha else ""
+        line = ";text-decoration:underline" if at == trigger else ""
+        parts.append(f'<span style="white-space:pre;{shade}{line}">{_text(_visible(token))}</span>')
+    return "".join(parts)
+
+
+def _logits(logits: Row | None) -> str:
+    if not logits:
+        return ""
+    said = []
+    for words, name in (("raises", "positive"), ("lowers", "negative")):
+        tokens = ", ".join(
+            f"{_text(_visible(each['token']).strip())} {_number(each['value'])}"
+            for each in logits[name][:5]
+        )
+        said.append(f"{words} {tokens}")
+    control = logits.get("control")
+    if control:
+        said.append(f"best of {control['draws']} random directions {_number(control['value'])}")
+    return f'<div style="color:{SOFT}">{"; ".join(said)}</div>'
+
+
+def _list(page: Row) -> str:
+    rows = "".join(
+        f'<tr><td style="{_CELL}"><b>{_text(row["label"] or row["name"])}</b></td>'
+        f'<td style="{_CELL};color:{SOFT}">{_text(row["name"])}</td>'
+        f'<td style="{_CELL}">{"" if row["density"] is None else format(row["density"], ".2%")}</td>'
+        f'<td style="{_CELL}">{"" if row["example"] is None else _line(row["example"], _top(row))}'
+        "</td></tr>"
+        for row in (
+            {**each, "name": f"L{each['layer']}/{each['feature']}"}
+            for each in page.get("found", [])[:ROWS]
+        )
+    )
+    return f'<table style="margin:6px 0;border:0">{rows}</table>' if rows else ""
+
+
+def _top(row: Row) -> float:
+    return max((abs(v or 0) for v in row["example"]["activations"]), default=0) or 1.0
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def _visible(token: str) -> str:
+    return token.replace("\n", "⏎").replace("\t", "⇥") or "\ufffd"
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
