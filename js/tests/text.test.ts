@@ -141,7 +141,7 @@ describe("more here", () => {
     for (let a = 1; a <= 8; a++)
       for (let b = a + 1; b <= 8; b++)
         for (let c = b + 1; c <= 8; c++) differences.push(difference([a, b, c]));
-    const found = firing.more(0, new Set([2, 5, 6]));
+    const found = firing.more(0, firing.brush([2, 5, 6]));
     expect(found.more).toBeCloseTo(difference([2, 5, 6]), 6);
     expect(found.here - found.elsewhere).toBeCloseTo(found.more, 9);
     const spread = Math.sqrt(differences.reduce((sum, d) => sum + d * d, 0) / differences.length);
@@ -150,9 +150,9 @@ describe("more here", () => {
 
   it("counts a special token only where it is brushed, and all tokens have no rest", () => {
     const firing = firingOf(ROWS);
-    expect(firing.more(3, new Set([4])).more).toBeCloseTo(0.5, 6);
-    expect(firing.more(3, new Set([0])).here).toBeCloseTo(9, 6);
-    const all = firing.more(1, new Set([1, 2, 3, 4, 5]));
+    expect(firing.more(3, firing.brush([4])).more).toBeCloseTo(0.5, 6);
+    expect(firing.more(3, firing.brush([0])).here).toBeCloseTo(9, 6);
+    const all = firing.more(1, firing.brush([1, 2, 3, 4, 5]));
     expect(all.elsewhere).toBe(0);
     expect(all.more).toBeCloseTo(1.1 / 5, 6);
     expect(all.chance).toBeNaN();
@@ -160,7 +160,7 @@ describe("more here", () => {
 
   it("takes both signs for strength", () => {
     const firing = firingOf([{ unit: [0, 0], cells: { 1: -2, 2: 1 } }], { unit: "neuron" });
-    expect(firing.more(0, new Set([1])).more).toBeCloseTo(2 - 1 / 4, 6);
+    expect(firing.more(0, firing.brush([1])).more).toBeCloseTo(2 - 1 / 4, 6);
   });
 });
 
@@ -252,7 +252,7 @@ describe("words", () => {
     );
     expect(readout(firing, 1, 4)).toContain("stronger than 98% of its 20 activations in the index");
     expect(readout(firing, 3, 4)).toContain("never fires in the index");
-    expect(rowTitle(firing, 1, firing.more(1, new Set([4])))).toContain(
+    expect(rowTitle(firing, 1, firing.more(1, firing.brush([4])))).toContain(
       "mean strength .90 on the brushed tokens, .05 elsewhere",
     );
     expect(rowTitle(firing, 1, null)).toContain("2.0% of the 1,000 tokens of the index");

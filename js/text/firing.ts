@@ -157,23 +157,34 @@ export class Firing {
     return count;
   }
 
-  /** See the top of the file. */
-  more(row: number, brushed: ReadonlySet<number>): More {
+  /** Positions as a choice of tokens that rows can be compared on. */
+  brush(positions: Iterable<number>): Brush {
     const { special } = this.data.header;
-    const at = this.data.sections.position;
+    const on = new Uint8Array(this.tokens.length);
+    for (const p of positions) on[p] = 1;
+    let [k, total] = [0, 0];
+    for (let p = 0; p < on.length; p++) {
+      k += on[p];
+      if (on[p] || p >= special) total++;
+    }
+    return { on, k, total };
+  }
+
+  /** See the top of the file. */
+  more(row: number, { on, k, total }: Brush): More {
+    const { special } = this.data.header;
+    const { position, value } = this.data.sections;
     const [from, to] = this.span(row);
+    const strong = this.strong[row];
     let [inside, outside, squares] = [0, 0, 0];
     for (let c = from; c < to; c++) {
-      const on = brushed.has(at[c]);
-      if (!on && at[c] < special) continue;
-      const size = Math.abs(this.strength(row, c));
-      if (on) inside += size;
+      const p = position[c];
+      if (!on[p] && p < special) continue;
+      const size = Math.abs(value[c]) / strong;
+      if (on[p]) inside += size;
       else outside += size;
       squares += size * size;
     }
-    const k = brushed.size;
-    let total = this.tokens.length - special;
-    for (const p of brushed) if (p < special) total++;
     const others = total - k;
     const here = inside / k;
     const elsewhere = others > 0 ? outside / others : 0;
@@ -185,6 +196,13 @@ export class Firing {
         : Number.NaN;
     return { more: here - elsewhere, here, elsewhere, chance };
   }
+}
+
+/** on: by position, 1 where it is brushed; k of them; total: those and all others that count. */
+export interface Brush {
+  readonly on: Uint8Array;
+  readonly k: number;
+  readonly total: number;
 }
 
 export function codeOf([layer, feature]: Unit): string {

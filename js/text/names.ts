@@ -168,9 +168,9 @@ export class Names {
   private make(place: number, row: number, { firing, shown, brushed }: NamesState): HTMLElement {
     const code = firing.code(row);
     const label = firing.label(row);
-    const title = rowTitle(firing, row, shown.more.get(row) ?? null);
+    const more = shown.more(row);
+    const title = rowTitle(firing, row, more);
     const density = firing.density(row);
-    const more = shown.more.get(row);
     const control =
       density !== null
         ? brushed.length > 0
@@ -196,11 +196,7 @@ export class Names {
       },
       h("span", { class: `iw-x-label${label ? "" : " iw-x-soft"}` }, label || code),
       label ? h("span", { class: "iw-x-code" }, code) : null,
-      h(
-        "span",
-        { class: "iw-x-number" },
-        strengthText(shown.value.get(row) ?? 0, more !== undefined),
-      ),
+      h("span", { class: "iw-x-number" }, strengthText(shown.value(row), more !== null)),
       control === "" ? null : h("span", { class: "iw-x-number iw-x-soft" }, control),
     );
   }

@@ -33,6 +33,7 @@ export class Prompt {
   private tokens: readonly string[] = [];
   private els: HTMLElement[] = [];
   private marks: HTMLElement[] = [];
+  private looks: string[] = [];
   private brushed: readonly number[] = [];
   private prompt = "";
   private anchor = 0;
@@ -79,6 +80,7 @@ export class Prompt {
     this.dragging = false;
     this.els = [];
     this.marks = [];
+    this.looks = [];
     this.text.replaceChildren();
     for (const [at, token] of tokens.entries()) {
       const shown = visible(token);
@@ -114,13 +116,17 @@ export class Prompt {
     const on = new Set(brushed);
     for (const [at, el] of this.els.entries()) {
       const { alpha, negative } = shades[at] ?? { alpha: 0, negative: false };
+      // Never too dark to read.
+      const shown = (alpha > 0 ? 0.06 + 0.6 * alpha : 0).toFixed(3);
+      const look = `${shown} ${alpha > 0 && negative} ${on.has(at)} ${at === hover}`;
+      if (look === this.looks[at]) continue; // elements are slow to touch
+      this.looks[at] = look;
       el.classList.toggle("iw-x-brushed", on.has(at));
       el.classList.toggle("iw-x-pointed", at === hover);
       el.setAttribute("aria-selected", String(on.has(at)));
       const mark = this.marks[at];
       mark.classList.toggle("iw-x-neg", alpha > 0 && negative);
-      // Never too dark to read.
-      mark.style.setProperty("--iw-alpha", (alpha > 0 ? 0.06 + 0.6 * alpha : 0).toFixed(3));
+      mark.style.setProperty("--iw-alpha", shown);
     }
   }
 

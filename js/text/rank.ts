@@ -9,9 +9,9 @@ import type { Choice } from "./state";
 export interface Shown {
   /** Rows of the firing, from the top. */
   readonly rows: Int32Array;
-  /** By row of the firing, for those shown: what they are ranked by, and its parts if brushed. */
-  readonly value: ReadonlyMap<number, number>;
-  readonly more: ReadonlyMap<number, More>;
+  /** What a row of the firing is ranked by, and its parts if tokens are brushed. */
+  value(row: number): number;
+  more(row: number): More | null;
   /** So many rows could be shown. */
   readonly found: number;
   /** Selected features that do not fire here. */
@@ -20,8 +20,8 @@ export interface Shown {
 
 export const NO_ROWS: Shown = {
   rows: new Int32Array(),
-  value: new Map(),
-  more: new Map(),
+  value: () => 0,
+  more: () => null,
   found: 0,
   silent: [],
 };
@@ -29,13 +29,14 @@ export const NO_ROWS: Shown = {
 export function choose(firing: Firing, choice: Choice, query: string): Shown {
   const wanted = parse(query);
   const layers = new Set(choice.layers);
-  const brushed = new Set(choice.tokens);
+  const brush = choice.tokens.length > 0 ? firing.brush(choice.tokens) : null;
+  const scored = (row: number) => (brush ? firing.more(row, brush).more : firing.peak[row]);
   const score = new Float64Array(firing.rows);
   const found: number[] = [];
   for (let row = 0; row < firing.rows; row++) {
     if (layers.size > 0 && !layers.has(firing.unit(row)[0])) continue;
     if (wanted && !wanted(firing, row)) continue;
-    score[row] = brushed.size > 0 ? firing.more(row, brushed).more : firing.peak[row];
+    score[row] = scored(row);
     found.push(row);
   }
   const stronger = (a: number, b: number) => score[b] - score[a] || a - b;
@@ -48,7 +49,7 @@ export function choose(firing: Firing, choice: Choice, query: string): Shown {
     else if (!known.has(row)) {
       known.add(row);
       kept.push(row);
-      score[row] = brushed.size > 0 ? firing.more(row, brushed).more : firing.peak[row];
+      score[row] = scored(row);
     }
   }
   const layer = (row: number) => firing.unit(row)[0];
@@ -65,8 +66,8 @@ export function choose(firing: Firing, choice: Choice, query: string): Shown {
   }
   return {
     rows: Int32Array.from(kept),
-    value: new Map(kept.map((row) => [row, score[row]])),
-    more: new Map(brushed.size > 0 ? kept.map((row) => [row, firing.more(row, brushed)]) : []),
+    value: (row) => score[row],
+    more: (row) => (brush ? firing.more(row, brush) : null),
     found: found.length,
     silent,
   };
