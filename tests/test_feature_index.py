@@ -357,8 +357,9 @@ def test_another_text_model_or_dictionary_is_refused_and_nothing_is_lost(
 def test_a_text_without_tokens_is_refused(
     model: Model, dictionary: Transcoders, tmp_path: Path, text: list[str]
 ) -> None:
-    with pytest.raises(FeatureError, match="no tokens"):
-        build_in(tmp_path / "it", model, dictionary, text)
+    for what in (dictionary, "neurons"):
+        with pytest.raises(FeatureError, match="no tokens"):
+            build_in(tmp_path / str(what)[:5], model, what, text)
 
 
 def test_what_is_no_text_is_refused(model: Model, dictionary: Transcoders, tmp_path: Path) -> None:
@@ -381,7 +382,7 @@ def test_neurons_are_active_beyond_their_floor(model: Model, tmp_path: Path) -> 
         close(entries.value, values[entries.position, neuron])
         weakest = np.abs(entries.value).min(initial=np.inf)
         rest = np.delete(np.abs(values[:, neuron]), entries.position)
-        # All tokens set the floor: 1% of 169 are two.
+        # All tokens set the floor: 1% of 169 are two, and equal texts have equal values.
         assert 1 <= len(entries) <= 4
         assert rest.max() <= weakest * 1.002
     assert any((stored.entries(1, n).value < 0).any() for n in range(tiny_models.MLP))

@@ -38,7 +38,7 @@ from .units import DenseUnits, Units
 
 CONTEXT, SHARD_TOKENS = 128, 8192
 #: Neurons and directions are active on this share of the first tokens.
-DENSE_SHARE, DENSE_TOKENS = 0.01, 8192
+DENSE_SHARE, DENSE_TOKENS = 0.01, 4096
 #: Per entry: a position and a value, and the unit once more, by token.
 _BYTES = 4 + 2 + 2
 #: Id, where its text begins, five letters, and a share of its window.
@@ -46,7 +46,9 @@ _BYTES_PER_TOKEN = 4 + 8 + 5 + 1
 #: Where its entries begin, and the strongest.
 _BYTES_PER_UNIT = 8 + 4
 #: So many windows are run to tell the size.
-_PROBE = 16
+_PROBE = 4
+
+_NO_TOKENS = "The text holds no tokens: give at least one document."
 
 Progress = Callable[[float, str], object]
 Text = str | Path | Iterable[str]
@@ -145,7 +147,7 @@ class _Pass:
         self.shards = folder / "shards"
         self.shards.mkdir(exist_ok=True)
         self._sweep()
-        self.units = self._with_floors(units)
+        self.units = units
         self.read = 0  # letters of the documents that were read
 
     def run(
@@ -179,6 +181,7 @@ class _Pass:
         reason: Cancelled | None = None
         try:
             check()
+            self.units = self._with_floors(self.units, progress, check)
             expected = self._expected(total, tokens)
             if expected:
                 progress(0.0, f"begun; the index will take {expected}")
@@ -199,7 +202,7 @@ class _Pass:
         if reason is not None:
             raise reason
         if not self.about.shards:
-            raise FeatureError("The text holds no tokens: give at least one document.")
+            raise FeatureError(_NO_TOKENS)
         return StoredIndex(self.folder)
 
     # --- the corpus --------------------------------------------------------------------------
@@ -271,7 +274,7 @@ class _Pass:
         # Shards that are there keep their size; a resumed pass goes on as it began.
         return found
 
-    def _with_floors(self, units: Units) -> Units:
+    def _with_floors(self, units: Units, progress: Progress, check: Callable[[], object]) -> Units:
         """Neurons and directions get their floors, which are found once for an index."""
         if not isinstance(units, DenseUnits):
             return units
@@ -279,7 +282,10 @@ class _Pass:
         if not path.exists():
             windows = windows_of(self.model, self.corpus.documents(), self.about.context)
             shards = shards_of(windows, (), self.about.shard_tokens)
-            floors = floors_of(self.model, units, shards, DENSE_TOKENS, DENSE_SHARE)
+            progress(0.0, f"finding from where on {units.kind}s count as active")
+            floors = floors_of(self.model, units, shards, DENSE_TOKENS, DENSE_SHARE, check)
+            if not floors:
+                raise FeatureError(_NO_TOKENS)
             named = {str(n): f.numpy() for n, f in zip(units.layers, floors, strict=True)}
             write_arrays(path, named)
         return units.above(floors_in(self.folder, units.layers))

@@ -25,7 +25,7 @@ from ..dictionaries.metrics.text import counted
 from ..models import Model
 from ..models.plan_checks import width_of
 from .errors import FeatureError
-from .units import Units
+from .units import DenseUnits, Units
 
 # Numbers of the largest tensors of a batch: what is read at all layers, and [token, F] of one.
 MAX_NUMBERS = 1 << 25
@@ -159,30 +159,37 @@ def encode_shard(
 
 
 def floors_of(
-    model: Model, units: Any, shards: Iterable[Shard], tokens: int, share: float
+    model: Model,
+    units: DenseUnits,
+    shards: Iterable[Shard],
+    tokens: int,
+    share: float,
+    check: Callable[[], object] = lambda: None,
 ) -> tuple[Tensor, ...]:
-    """Per layer [F], above which a dense unit is active: so that it is on `share` of the first
-    `tokens` tokens."""
-    parts: dict[int, list[Tensor]] = {layer: [] for layer in units.layers}
+    """Per layer [F], from where on a dense unit is active: so that it is on `share` of about the
+    first `tokens` tokens.
+
+    check: called before every run of the model; may raise to stop.
+    """
+    most = max(1, round(share * (tokens + MAX_TOKENS)))
+    largest: dict[int, Tensor] = {}
     done = 0
     for shard in shards:
         starts = np.concatenate([[0], np.cumsum([len(w.ids) - 1 for w in shard.windows])])
         for chosen in _batches(model, units, shard):
+            if done >= tokens:
+                break
+            check()
             ids, keep, position = _padded(model, shard, chosen, starts)
             seen = model.run(ids, mask=position >= -1, read=units.reads, logits=False).seen
             for layer, place in zip(units.layers, units.reads, strict=True):
-                parts[layer].append(units.values(layer, seen[place][keep]).abs().float().cpu())
+                x = seen[place]
+                values = units.values(layer, x[keep.to(x.device)]).abs().float().cpu()
+                both = torch.cat([largest[layer], values]) if layer in largest else values
+                largest[layer] = both.topk(min(most, len(both)), dim=0).values
             done += int(keep.sum())
-            if done >= tokens:
-                break
-        if done >= tokens:
-            break
-    found = []
-    for rows in parts.values():
-        values = torch.cat(rows)
-        place = max(1, round(share * len(values)))
-        found.append(values.topk(place, dim=0).values[-1])
-    return tuple(found)
+    place_of = max(1, round(share * done))
+    return tuple(values[min(place_of, len(values)) - 1] for values in largest.values())
 
 
 def _batches(model: Model, units: Units, shard: Shard) -> Iterator[list[int]]:
