@@ -341,6 +341,30 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     assert [f.feature for f in read_neuronpedia(tmp_path)] == [781859, 14057]
 
 
+@pytest.mark.parametrize(
+    ("tokens", "logits", "text", "said"),
+    [
+        # As transformers' tokenizers of Llama 2 and of GPT-2 spell them.
+        (["▁The", "▁d", "ía", "<0x0A>", "<0xE2>"], "▁up", "The día\n\ufffd", "▁ for a blank"),
+        (["The", "Ġd", "ÃŃa", "Ċ", "ĠâĢľ"], "Ġup", "The día\n “", "Ġ for a blank"),
+        # Text as it is: nothing is changed, whatever it looks like.
+        (["The", " d", "Ġía", "▁", "<0x0A>"], "Ġup", "The dĠía▁<0x0A>", ""),
+        (["The", "día", "Ċ", "<0x0A>", "<|end|>"], "up", "ThedíaĊ<0x0A><|end|>", ""),
+    ],
+)
+def test_tokens_that_are_spelt_as_in_a_vocabulary_become_text(
+    tokens: list[str], logits: str, text: str, said: str
+) -> None:
+    values = [0.0, 1.0, 0.0, 0.0, 0.0]
+    row = {"tokens": tokens, "values": values}
+    rows = [row, row | {"binMin": 0.5, "binMax": 2.0}, row | {"dataSource": "bottom"}]
+    feature = from_neuronpedia({"index": 1, "pos_str": [logits], "activations": rows})
+    for example in (feature.examples[0], feature.groups[0].examples[0], feature.negative[0]):
+        assert "".join(example.tokens).strip(" ") == text
+    assert feature.positive[0].token == (" up" if said else logits)
+    assert any(said in note for note in feature.notes) if said else feature.notes == ()
+
+
 # --- refusing ------------------------------------------------------------------------------------
 
 
@@ -841,7 +865,7 @@ def test_a_foreign_feature_says_what_it_is() -> None:
     feature = from_neuronpedia(NATIVE)
     assert isinstance(feature, ForeignFeature)
     assert repr(feature) == (
-        "ForeignFeature(L7/14057, 'names of American cities', 1 examples, the document, in "
+        "ForeignFeature(L7/14057, 'names of American cities', 1 example, the document, in "
         "Neuronpedia's form)"
     )
     card = feature.card()

@@ -120,4 +120,6 @@ class ForeignFeature:
 
     def __repr__(self) -> str:
         named = f", {self.label.text!r}" if self.label else ""
-        return f"ForeignFeature({self.name}{named}, {len(self.examples)} examples, {self.origin})"
+        n = len(self.examples)
+        examples = "1 example" if n == 1 else f"{n} examples"
+        return f"ForeignFeature({self.name}{named}, {examples}, {self.origin})"

@@ -234,10 +234,12 @@ def _unit(ours: dict[str, Any]) -> str:
 
 def _control(ours: dict[str, Any]) -> Control | None:
     row = ours.get("control")
-    found = [number(row.get(name)) for name in _CONTROL] if isinstance(row, dict) else [math.nan]
-    if any(map(math.isnan, found)) or found[3] < 1:
+    if not isinstance(row, dict):
         return None
-    return Control(*found[:3], draws=int(found[3]))
+    value, low, high, draws = (number(row.get(name)) for name in _CONTROL)
+    if math.isnan(value + low + high) or not draws >= 1:
+        return None
+    return Control(value, low, high, int(draws))
 
 
 def _strongest_first(top: list[Example], others: Any) -> tuple[Example, ...]:

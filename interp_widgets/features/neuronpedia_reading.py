@@ -23,6 +23,7 @@ from .errors import FeatureError
 from .foreign import ForeignFeature
 from .neuronpedia_fields import At
 from .neuronpedia_forms import circuit_tracer, native
+from .neuronpedia_tokens import as_text
 
 MANIFEST = "about.json"
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
@@ -81,10 +82,11 @@ def _feature(
     found: dict[str, Any], at: At, header: dict[str, Any], layer: int | None
 ) -> ForeignFeature:
     known = {"activations", "pos_str", "topLogits", "frac_nonzero", "freq_hist_data_bar_heights"}
-    if "examples_quantiles" in found:
-        return circuit_tracer(found, at, header, layer)
-    if known & found.keys():
-        return native(found, at, header, layer)
+    form = circuit_tracer if "examples_quantiles" in found else native
+    if form is circuit_tracer or known & found.keys():
+        read = form(found, at, header, layer)
+        # What we wrote is text already.
+        return read if fields.ours_of(found) else as_text(read)
     raise at.error(
         "has neither examples_quantiles (circuit-tracer's form) nor activations (Neuronpedia's): "
         "give a feature file"
