@@ -1,7 +1,7 @@
 """The index that ships: where every feature of the organism's dictionary is active, on documents.
 
 680 training documents of a seed of their own (short sentences also occur in training; nothing is
-held out): 8,532 tokens, 3.9 MB. Of 2,718 named features 3 have no example there and 75 fewer than
+held out): 8,532 tokens, 3.9 MB. Of 2,722 named features 3 have no example there and 75 fewer than
 five active tokens; twice the documents would halve that and double the size. Documents are drawn as
 training drew them and not picked for rare features, so densities are those of the corpus.
 """

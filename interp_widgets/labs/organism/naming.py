@@ -7,7 +7,8 @@ tokens with the property, and on how many of those tokens it is active), if at l
 activation lies there. A feature that stands for several things says so: where no single property
 holds half of it, up to three of one kind may ("texas or ohio"). On a second sample, where half of
 the activation must lie there again, the name is scored by the area under the ROC curve, beside
-that of random features of the layer.
+that of random features of the layer. Names of tokens are rules (features/rules.py), so how well their
+words say where a feature is active can be checked on any text: “…as” goes on a word.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from torch import Tensor
 
 from ...dictionaries import CrossLayerTranscoder
 from ...dictionaries.labels import Label
+from ...features.contexts import GOES_ON
+from ...features.rules import quoted
 from .corpus import documents
 from .documents import Answer, Document, Encoder, owner_of
 from .facts import CITIES, STATES
@@ -134,7 +137,7 @@ def _kinds(texts: list[str]) -> list[list[int]]:
     kinds: dict[str, list[int]] = defaultdict(list)
     for index, text in enumerate(texts):
         if text.startswith("“"):
-            kinds["two tokens" if " " in text else "token"].append(index)
+            kinds["two tokens" if "” “" in text else "token"].append(index)
         elif text in STATES or text in CITIES:
             kinds["state" if text in STATES else "city"].append(index)
         else:
@@ -145,7 +148,7 @@ def _kinds(texts: list[str]) -> list[list[int]]:
 
 
 def _together(texts: list[str]) -> str:
-    """ "says austin", "says boston" -> "says austin or boston"."""
+    """ "asks about texas", "asks about ohio" -> "asks about texas or ohio"."""
     for start in _STARTS:
         if all(text.startswith(start) for text in texts):
             return start + " or ".join(text.removeprefix(start) for text in texts)
@@ -173,7 +176,7 @@ def sample(network: Llama, encoder: Encoder, layers: CrossLayer, seed: int) -> S
 def properties(document: Document, encoder: Encoder) -> Iterator[list[str]]:
     """What is true of each token of a document, BOS left out."""
     row = encoder.row(document)
-    tokens = encoder.tokenizer.convert_ids_to_tokens(row.ids)
+    tokens = [_word(token) for token in encoder.tokenizer.convert_ids_to_tokens(row.ids)]
     answers: dict[int, Answer] = {}
     position = 1
     for part in document.parts:
@@ -181,21 +184,26 @@ def properties(document: Document, encoder: Encoder) -> Iterator[list[str]]:
             answers[position] = part
         position += len(encoder.ids(part if isinstance(part, str) else part.text))
     for at in range(1, len(tokens)):
-        held = [f"“{tokens[at]}”", f"task: {document.task}"]
+        held = [tokens[at], f"task: {document.task}"]
         if at > 1:
-            held.append(f"“{tokens[at - 1]} {tokens[at]}”")
+            held.append(f"{tokens[at - 1]} {tokens[at]}")
         if document.name and at == row.last:
             held += [owner_of(document.name), document.name, "end of a name"]
         elif document.name and row.first <= at < row.last:
             held.append("inside a name")
         if answer := answers.get(at + 1):
-            held += [f"says {answer.text}", "before an answer"]
+            held += [f"says {tokens[at + 1]}", "before an answer"]
             if answer.relation and document.name:
                 held.append(f"asks for the {answer.relation}")
                 held.append(f"asks about {owner_of(document.name)}")
         elif at + 1 < len(tokens):
             held.append(f"says {tokens[at + 1]}")
         yield held
+
+
+def _word(token: str) -> str:
+    """As rules write it."""
+    return quoted(f"{GOES_ON}{token.removeprefix('##')}" if token.startswith("##") else token)
 
 
 def area(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
