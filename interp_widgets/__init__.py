@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from .views.linked import link as link
     from .views.steering_live import Steering as Steering
     from .views.steering_live import steer as steer
+    from .views.text_live import Text as Text
+    from .views.text_live import text as text
 
 # Loaded when first used: importing this package must not wait for torch.
 _PLACES = {
@@ -60,6 +62,7 @@ _PLACES = {
     "Model": "models",
     "Place": "models",
     "Steering": "views.steering_live",
+    "Text": "views.text_live",
     "Training": "dictionaries.training",
     "Vector": "models.interventions",
     "ablate": "views.ablation_live",
@@ -82,6 +85,7 @@ _PLACES = {
     "residual": "models.interventions",
     "sae": "dictionaries.training",
     "steer": "views.steering_live",
+    "text": "views.text_live",
     "train": "dictionaries.training",
     "transcoder": "dictionaries.training",
 }
@@ -96,6 +100,7 @@ __all__ = [
     "Model",
     "Place",
     "Steering",
+    "Text",
     "Training",
     "Vector",
     "__version__",
@@ -119,6 +124,7 @@ __all__ = [
     "residual",
     "sae",
     "steer",
+    "text",
     "train",
     "transcoder",
 ]

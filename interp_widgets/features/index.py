@@ -31,6 +31,7 @@ from .stored import StoredIndex, read_about
 from .units import DenseUnits, Units, What, units_of
 
 if TYPE_CHECKING:
+    from ..views.text_live import Text
     from .book import LabelBook
     from .search import Found
     from .weights import Weights
@@ -174,6 +175,12 @@ class Index:
     def fire(self, text: Prompt) -> Firing:
         """What fires on a text, all units; one run of the model."""
         return fire(self.model, self.units, text)
+
+    def text(self, prompt: str) -> Text:
+        """A prompt's tokens and what fires on them, as a view."""
+        from ..views.text_live import Text
+
+        return Text(self, prompt)
 
     def search(self, query: str = "", **how: Any) -> list[Found]:
         """Units by label, number or text; see `features.search.search`."""
