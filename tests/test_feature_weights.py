@@ -354,6 +354,8 @@ def test_controls_are_the_largest_that_random_directions_of_the_same_length_get(
 
 def test_the_control_of_a_cross_layer_feature_has_one_random_direction_for_each_layer() -> None:
     found, run = dictionary("cross-layer transcoder", writes="hook_mlp_out"), linear("gpt2")
+    uneven = found.layer(0).decoder.whole()[2] * torch.tensor([0.1, 3.0, 1.0])[:, None]
+    found = changed(found, 0, decoder={2: uneven})
     rows = [found.decoder(0, torch.tensor([2]), at)[0] for at in range(LAYERS)]
     put = {(at, "mlp_out"): drawn for at, drawn in enumerate(own_draws(rows))}
     changes, logits = run.change(put)
@@ -365,6 +367,18 @@ def test_the_control_of_a_cross_layer_feature_has_one_random_direction_for_each_
     _, control = weights.downstream(0, 2)
     assert control is not None
     assert agrees(control, torch.cat(read, 1).abs().amax(1))
+
+
+def test_a_control_of_signed_weights_is_a_size() -> None:
+    """With one reader half of the random weights are negative; their sizes have the mean
+    |a| |b| E|cosine|, about sqrt(2 / (pi d))."""
+    a, b = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(5))
+    named = {"a": (Place(0, "resid_post"), a), "b": (Place(1, "resid_post"), b)}
+    _, control = Weights(exact("gpt2"), named).downstream(0, 0)
+    assert control is not None
+    assert control.low > 0
+    expected = float(a.norm() * b.norm()) * (2 / np.pi / WIDTH) ** 0.5
+    assert control.value == pytest.approx(expected, rel=0.7)
 
 
 def test_shares_are_the_ten_strongest_readings_above_chance_divided_by_their_sum() -> None:
