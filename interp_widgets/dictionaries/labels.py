@@ -22,7 +22,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -38,7 +38,7 @@ Kind = Literal["", "by hand", "imported", "proposed", "shipped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Text that turns the direction of what stands around it can make a label read as something else.
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def checked(text: object) -> str:
         raise DictionaryError(
             f"A label is one line of at most {LONGEST} characters: this one has {len(stripped)}."
         )
-    if stripped != _shown(stripped):
+    if not stripped.isprintable() and stripped != _shown(stripped):
         raise DictionaryError(
             f"A label is one line of plain characters: {stripped[:40]!r} holds a line break or "
             "another character that cannot be shown."
@@ -95,14 +95,20 @@ def checked(text: object) -> str:
 def one_line(text: str) -> str:
     """Somebody else's text as a label: whitespace is one space each, characters that cannot be
     shown are left out, and what is too long ends in "…" ("" where nothing is left)."""
+    if len(text) <= LONGEST and text.isprintable() and "  " not in text and text == text.strip():
+        return text  # as nearly all are
     # Nothing of the rest would be kept, however long it is.
     line = " ".join(_shown(re.sub(r"\s+", " ", text[: 20 * LONGEST])).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"
 
 
+def visible(letter: str) -> bool:
+    """Whether a label may hold it: no control character, line break or turn of direction."""
+    return letter not in _TURNS and unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp")
+
+
 def _shown(text: str) -> str:
-    plain = _TURNS.sub("", text)
-    return "".join(c for c in plain if unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp"))
+    return "".join(filter(visible, text))
 
 
 def read(folder: Path) -> dict[tuple[int, int], Label]:
@@ -174,21 +180,18 @@ def write_file(labels: Labels, path: Path, source: str, **more: Any) -> Path:
     """
     rows = []
     for (layer, feature), label in sorted(labels.items()):
-        row = {"layer": layer, "feature": feature, **asdict(label), "text": one_line(label.text)}
+        row = {"layer": layer, "feature": feature, **vars(label), "text": one_line(label.text)}
         if label.source in ("", source):
             del row["source"]
-        rows.append({name: value for name, value in row.items() if not _is_left_out(name, value)})
-    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+        rows.append({k: v for k, v in row.items() if k not in _UNKNOWN or v != _UNKNOWN[k]})
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    lines = ",\n".join(map(encode, rows))
     head = json.dumps({"format": _FORMAT, "version": _VERSION, "source": source, **more})[:-1]
     write_whole(path, f'{head}, "labels": [\n{lines}\n]}}\n')
     return path
 
 
 _UNKNOWN = {field.name: field.default for field in fields(Label) if field.name != "source"}
-
-
-def _is_left_out(name: str, value: Any) -> bool:
-    return bool(_UNKNOWN.get(name, ...) == value)
 
 
 def _whole(value: Any) -> int:

@@ -62,6 +62,20 @@ class Activity:
         others = self.silent[new[self.sheet.window[self.silent]]]
         return trial(self.sheet, self.places[inside], self.strength[inside], others)
 
+    def checked(self, trial: Trial) -> Trial:
+        """Raises FeatureError for a trial with nothing to tell apart."""
+        if not trial.n_other:
+            raise FeatureError(
+                f"{self.name} is active on nearly every token of the index: there is nothing to "
+                "tell its tokens from."
+            )
+        if not trial.n_active:
+            raise FeatureError(
+                f"{self.name} is active in too few texts of the index: none is left to check a "
+                "label on. Index more text, or name it by hand."
+            )
+        return trial
+
     def _in(self, places: Ints, second: bool) -> Ints:
         return places[self.second[self.sheet.window[places]] == second]
 

@@ -81,7 +81,7 @@ def detect(
                 f"{text!r} is not a rule, such as “las” or somewhere after “texas”: judge it by its "
                 "examples."
             )
-        trial = _checked(found, found.held_out())
+        trial = found.checked(found.held_out())
         return score_rule(rule, trial, control_rules(index, layer, feature, sign))
     if by == "words":
         return _by_words(index, layer, feature, text, found)
@@ -94,7 +94,7 @@ def _by_examples(index: Any, layer: int, feature: int, found: Activity, sign: in
     stored = stored_of(index)
     examples = _examples(found)
     classifier = learn(found.sheet, examples)
-    trial = _checked(found, found.beside(examples))
+    trial = found.checked(found.beside(examples))
     return detection(
         classifier.scores(trial.sheet, trial.places),
         (
@@ -147,7 +147,7 @@ def _by_words(index: Any, layer: int, feature: int, text: str, found: Activity) 
     words = _telling(text)
     if not words:
         raise FeatureError(f"The label {text!r} has no word to look for in a text.")
-    trial = _checked(found, found.held_out())
+    trial = found.checked(found.held_out())
     stored = stored_of(index)
     around = [_around(stored, trial, place) for place in trial.places.tolist()]
     book = getattr(index, "book", None)
@@ -187,15 +187,6 @@ def _telling(text: str) -> frozenset[str]:
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", text.casefold()))
-
-
-def _checked(found: Activity, trial: Trial) -> Trial:
-    if not trial.n_active or not trial.n_other:
-        raise FeatureError(
-            f"{found.name} is active in too few texts of the index: none is left to check a label "
-            "on. Index more text."
-        )
-    return trial
 
 
 _LOCK = threading.Lock()

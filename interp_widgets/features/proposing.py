@@ -5,7 +5,7 @@
 2. A rule is worth half of J + F1. J (Youden's) is the share of active tokens on which it holds, less
    the share of others; the area under its ROC curve is (1 + J) / 2. F1 is low for a rule that holds
    on many more tokens than the unit is active on: "part of a word" may tell the tokens of one name
-   from nearly all others, but is no name for them. Words that are worth most make a rule, up to four
+   from nearly all others, but is no name for them. Words that are worth most make a rule, up to six
    of one kind ("a or b").
 3. Where a rule also holds on other tokens, a second condition is counted in the same way among the
    tokens on which it holds.
@@ -20,27 +20,24 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..dictionaries.labels import LONGEST, Label
 from .activity import Activity, activity
-from .contexts import Ints, Sheet, stored_of
+from .contexts import Ints, stored_of
+from .counting import clauses, share, some_of
 from .errors import FeatureError
-from .rules import BEGINNING, STEPS, Bools, Clause, Place, Rule, Words, kinds_of
+from .rules import Clause, Rule
 from .separating import Detection, Trial, detection
 from .stored import StoredIndex
 
 MOST = 5
-_MOST_TOGETHER = 4
-_LEAST_GAIN = 0.04  # of J, for one word more
 _PER_WORD = 0.01  # a shorter rule wins over one that is so little better
-_MOST_PLACES = 1500  # looked at for words that stand earlier
-_SHORT_LIST = 12
+_MOST_SILENT = 6000  # tokens that rules are compared on
 _REFINED = 4
 _CONTROLS = 20
 
@@ -80,15 +77,10 @@ def propose(
         index: an Index or StoredIndex.
         sign: −1 for where the values of a neuron or direction are below 0.
 
-    Raises FeatureError for a unit that is active in fewer than two texts.
+    Raises FeatureError for a unit that is active in fewer than two texts, or on every token.
     """
     found = activity(index, layer, feature, sign)
-    trial = found.held_out()
-    if not trial.n_active or not trial.n_other:
-        raise FeatureError(
-            f"{found.name} is active in one text of the index only: there is nothing to check a "
-            "label on. Index more text, or name it by hand."
-        )
+    trial = found.checked(found.held_out())
     controls = control_rules(index, layer, feature, sign)
     proposals = []
     for rule in rules(found)[:n]:
@@ -116,7 +108,7 @@ def rules(found: Activity) -> list[Rule]:
     active, silent = found.first_half()
     if not len(active):
         return []
-    single = [Rule((clause,)) for clause in _clauses(sheet, active, silent)]
+    single = [Rule((clause,)) for clause in clauses(sheet, active, silent)]
     ranked = _ranked(single, found, active, silent)
     more = [
         Rule((*rule.clauses, second))
@@ -153,77 +145,6 @@ def _pool(stored: StoredIndex, layer: int, sign: int) -> Iterator[tuple[int, Rul
             return
 
 
-# --- counting ----------------------------------------------------------------------------------
-
-
-def _clauses(sheet: Sheet, active: Ints, silent: Ints) -> Iterator[Clause]:
-    """Conditions that hold on active tokens more often than on silent ones, best of each kind."""
-    for place, step in STEPS.items():
-        one = sheet.beside(active, step), sheet.beside(silent, step)
-        yield from _words(sheet, place, *one)
-        if place != "two after":
-            yield from _pairs(sheet, place, sheet.pair(active, step), sheet.pair(silent, step))
-    yield from _earlier(sheet, active, silent)
-    yield from _kinds(sheet, active, silent)
-
-
-def _words(sheet: Sheet, place: Place, active: Ints, silent: Ints) -> Iterator[Clause]:
-    n = len(sheet.vocabulary)
-    hits = np.bincount(active[active >= 0], minlength=n)
-    alarms = np.bincount(silent[silent >= 0], minlength=n)
-    worth = _worth(hits, alarms, len(active), len(silent))
-    best = _best(worth, hits, len(active))
-    yield from _together(place, worth[best], [(sheet.vocabulary.shown(w),) for w in best])
-
-
-def _pairs(sheet: Sheet, place: Place, active: Ints, silent: Ints) -> Iterator[Clause]:
-    pairs, hits = np.unique(active[active >= 0], return_counts=True)
-    if not len(pairs):
-        return
-    at = np.minimum(np.searchsorted(pairs, silent), len(pairs) - 1)
-    alarms = np.bincount(at[pairs[at] == silent], minlength=len(pairs))
-    worth = _worth(hits, alarms, len(active), len(silent))
-    best = _best(worth, hits, len(active))
-    n, shown = len(sheet.vocabulary), sheet.vocabulary.shown
-    words = [(shown(int(pairs[i]) // n), shown(int(pairs[i]) % n)) for i in best]
-    yield from _together(place, worth[best], words)
-
-
-def _earlier(sheet: Sheet, active: Ints, silent: Ints) -> Iterator[Clause]:
-    """Words that stand earlier; one token has many, so each further one counts by what it adds."""
-    active, silent = _some(active), _some(silent)
-    n = len(sheet.vocabulary)
-    row, word = _standing_earlier(sheet, active)
-    hits = np.bincount(word, minlength=n)
-    other_row, other_word = _standing_earlier(sheet, silent)
-    alarms = np.bincount(other_word, minlength=n)
-    best = _best(_worth(hits, alarms, len(active), len(silent)), hits, len(active))
-    if not len(best):
-        return
-    has = _incidence(row, word, len(active), best)
-    had = _incidence(other_row, other_word, len(silent), best)
-    for start in range(min(2, len(best))):
-        words = [(sheet.vocabulary.shown(best[start]),)]
-        covered, wrongly = has[:, start], had[:, start]
-        yield _clause("somewhere after", words)
-        while len(words) < _MOST_TOGETHER:
-            gains = _shares(has | covered[:, None]) - _shares(had | wrongly[:, None])
-            more = int(gains.argmax())
-            if gains[more] - (_share(covered) - _share(wrongly)) < _LEAST_GAIN:
-                break
-            words = [*words, (sheet.vocabulary.shown(best[more]),)]
-            covered, wrongly = covered | has[:, more], wrongly | had[:, more]
-            yield _clause("somewhere after", words)
-
-
-def _kinds(sheet: Sheet, active: Ints, silent: Ints) -> Iterator[Clause]:
-    for name, of in kinds_of(sheet.vocabulary).items():
-        if of[sheet.word[active]].mean() > 0.5:
-            yield Clause("kind", ((name,),))
-    if (active == sheet.start[active]).mean() > 0.5:
-        yield Clause("kind", ((BEGINNING,),))
-
-
 def _refinements(rule: Rule, found: Activity, active: Ints, silent: Ints) -> Iterator[Clause]:
     """Second conditions, where a rule holds on silent tokens, too."""
     sheet = found.sheet
@@ -233,7 +154,7 @@ def _refinements(rule: Rule, found: Activity, active: Ints, silent: Ints) -> Ite
         return
     taken = {clause.place for clause in rule.clauses}
     single = [
-        Rule((clause,)) for clause in _clauses(sheet, inside, outside) if clause.place not in taken
+        Rule((clause,)) for clause in clauses(sheet, inside, outside) if clause.place not in taken
     ]
     for second in _ranked(single, found, inside, outside)[:2]:
         yield second.clauses[0]
@@ -244,14 +165,14 @@ def _refinements(rule: Rule, found: Activity, active: Ints, silent: Ints) -> Ite
 
 def _ranked(some: list[Rule], found: Activity, active: Ints, silent: Ints) -> list[Rule]:
     """Best first; of rules that hold on the same tokens, the simplest."""
-    silent = _some(silent, 4 * _MOST_PLACES)
+    silent = some_of(silent, _MOST_SILENT)
     places = np.concatenate([active, silent])
     seen: dict[bytes, tuple[float, Rule]] = {}
     for rule in some:
         if len(str(rule)) > LONGEST:
             continue
         holds = rule.holds(found.sheet, places)
-        hits, alarms = _share(holds[: len(active)]), _share(holds[len(active) :])
+        hits, alarms = share(holds[: len(active)]), share(holds[len(active) :])
         size = sum(len(words) for clause in rule.clauses for words in clause.words)
         value = _worth_of(hits - alarms, found.precision(hits, alarms), hits) - _PER_WORD * size
         mark = np.packbits(holds).tobytes()
@@ -263,75 +184,13 @@ def _ranked(some: list[Rule], found: Activity, active: Ints, silent: Ints) -> li
 
 def _precision(rule: Rule, found: Activity, active: Ints, silent: Ints) -> tuple[float, float]:
     """Precision and recall on some active and silent tokens."""
-    hits, alarms = (_share(rule.holds(found.sheet, places)) for places in (active, silent))
+    hits, alarms = (share(rule.holds(found.sheet, places)) for places in (active, silent))
     return found.precision(hits, alarms), hits
 
 
 def _worth_of(j: float, precision: float, recall: float) -> float:
     both = precision + recall
     return (j + (2 * precision * recall / both if both else 0.0)) / 2
-
-
-def _worth(hits: Ints, alarms: Ints, n_active: int, n_silent: int) -> NDArray[np.float64]:
-    return np.asarray(hits / max(1, n_active) - alarms / max(1, n_silent))
-
-
-def _best(worth: NDArray[np.float64], hits: Ints, n_active: int) -> list[int]:
-    """The few that are worth most; what was seen once is no rule, unless there is not more."""
-    worth = np.where(hits >= min(2, n_active), worth, 0)
-    best = np.argsort(-worth, kind="stable")[:_SHORT_LIST]
-    return [int(i) for i in best if worth[i] > 0]
-
-
-def _together(place: Place, worth: NDArray[np.float64], words: Sequence[Words]) -> Iterator[Clause]:
-    """The best word, the second best, and the best with others while they add enough."""
-    for i in range(min(2, len(words))):
-        yield _clause(place, words[i : i + 1])
-    for size in range(2, min(_MOST_TOGETHER, len(words)) + 1):
-        if worth[size - 1] < _LEAST_GAIN:
-            return
-        yield _clause(place, words[:size])
-
-
-def _clause(place: Place, words: Sequence[Words]) -> Clause:
-    return Clause(place, tuple(words))
-
-
-def _standing_earlier(sheet: Sheet, places: Ints) -> tuple[Ints, Ints]:
-    """(row of places, word) of the words earlier in each one's window, each once."""
-    sizes = places - sheet.start[places]
-    ends = np.cumsum(sizes)
-    row = np.repeat(np.arange(len(places)), sizes)
-    at = np.arange(int(sizes.sum())) + np.repeat(sheet.start[places] - (ends - sizes), sizes)
-    n = len(sheet.vocabulary)
-    both = np.unique(row * n + sheet.word[at])
-    return both // n, both % n
-
-
-def _incidence(row: Ints, word: Ints, n_rows: int, words: list[int]) -> Bools:
-    """bool [row, word]: which of the words a row has."""
-    found = np.zeros((n_rows, len(words)), dtype=bool)
-    order = np.argsort(words)
-    at = np.minimum(np.searchsorted(np.array(words)[order], word), len(words) - 1)
-    column = order[at]
-    inside = np.array(words)[column] == word
-    found[row[inside], column[inside]] = True
-    return found
-
-
-def _some(places: Ints, most: int = _MOST_PLACES) -> Ints:
-    if len(places) <= most:
-        return places
-    return np.sort(np.random.default_rng(0).choice(places, most, replace=False))
-
-
-def _shares(holds: Bools) -> NDArray[np.float64]:
-    """Per column."""
-    return np.asarray(holds.mean(0)) if len(holds) else np.zeros(holds.shape[1])
-
-
-def _share(holds: Bools) -> float:
-    return float(holds.mean()) if len(holds) else 0.0
 
 
 _LOCK = threading.Lock()

@@ -2,9 +2,9 @@
 
     “las”                        the token is las
     “state” “containing”         it is containing, and state stands right before it
-    after “the” or “a”           the token before it is one of these
+    after “the” or “a”           the token before it is one of these (or two, as above)
     two after “capital”          the token before that one is capital
-    says “austin”                the token that comes next is austin
+    says “austin”                the token that comes next in the text is austin
     somewhere after “texas”      texas stands earlier in the window
     a number                     as are: punctuation, part of a word, a line break
     at the beginning             the first token of its window
@@ -26,12 +26,15 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dictionaries.labels import visible
 from .contexts import Ints, Sheet, Vocabulary
 
 Place = Literal["", "after", "two after", "says", "somewhere after", "kind"]
 BEGINNING = "at the beginning"
 #: The word of a clause stands so many tokens further on.
 STEPS: dict[Place, int] = {"": 0, "after": -1, "two after": -2, "says": 1}
+#: Where two words in a row may stand.
+PAIRED: tuple[Place, ...] = ("", "after")
 Words = tuple[str, ...]
 
 Bools = NDArray[np.bool_]
@@ -78,10 +81,11 @@ class Rule:
 
 
 def quoted(word: str) -> str:
-    """A word in quotes, with letters that cannot be shown written out."""
+    """A word in quotes, with letters that a label cannot hold written out: a line break, say, is
+    \\n, and blanks in a row are \\u0020."""
     shown = word.replace("\\", "\\\\").replace("”", "\\”")
-    shown = "".join(_ESCAPES.get(c, c) for c in shown)
-    return f"“{shown}”"
+    shown = re.sub(r"[^\S ]|^ | $| (?= )", _escaped, shown)
+    return "“" + "".join(c if visible(c) else _code(c) for c in shown) + "”"
 
 
 def parse(text: str) -> Rule | None:
@@ -99,7 +103,7 @@ def parse(text: str) -> Rule | None:
             parts = re.split(r"(?<=”) or (?=“)", found["words"])
             words = tuple(tuple(map(_unquoted, _WORD.findall(part))) for part in parts)
             place: Place = next(p for p in get_args(Place) if p == (found["place"] or "").strip())
-            if any(len(w) > (2 if place in STEPS else 1) for w in words):
+            if any(len(w) > (2 if place in PAIRED else 1) for w in words):
                 return None
             clauses.append(Clause(place, words))
         at = found.end()
@@ -149,12 +153,23 @@ def _holds(clause: Clause, sheet: Sheet, places: Ints) -> Bools:
 
 
 def _unquoted(word: str) -> str:
-    return re.sub(r"\\(x..|.)", lambda m: _PLAIN.get(m[0], m[1]), word[1:-1])
+    return _ESCAPE.sub(
+        lambda m: _BREAKS.get(m[1]) or (chr(int(m[1][1:], 16)) if len(m[1]) > 1 else m[1]),
+        word[1:-1],
+    )
 
 
-_CONTROLS = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_ESCAPES = {chr(i): f"\\x{i:02x}" for i in (*range(32), *range(127, 160))} | _CONTROLS
-_PLAIN = {shown: letter for letter, shown in _ESCAPES.items()}
+def _escaped(letter: re.Match[str]) -> str:
+    short = next((name for name, c in _BREAKS.items() if c == letter[0]), None)
+    return _code(letter[0]) if short is None else f"\\{short}"
+
+
+def _code(letter: str) -> str:
+    return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08x}"
+
+
+_BREAKS = {"n": "\n", "t": "\t", "r": "\r"}
+_ESCAPE = re.compile(r"\\(u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
 _WORD = re.compile(r"“(?:[^”\\]|\\.)+”")
 _NAMES = "|".join(map(re.escape, (*KINDS, PART, BEGINNING)))
 _CLAUSE = re.compile(
