@@ -21,7 +21,7 @@ from interp_widgets.features.arrays import open_arrays
 from interp_widgets.features.building import build
 from interp_widgets.features.units import units_of
 from interp_widgets.jobs import Cancelled
-from interp_widgets.models import Model, Place
+from interp_widgets.models import Model, Place, load
 from interp_widgets.models.interventions import residual
 
 CONTEXT = 9
@@ -533,3 +533,14 @@ def test_a_dictionary_names_its_features(dictionary: Transcoders) -> None:
         dictionary.coder(1)[0, 7]
     with pytest.raises(TypeError):
         iter(dictionary)
+
+
+def test_the_organism_has_an_index_of_its_own() -> None:
+    model = load("organism")
+    shipped = index(model)
+    assert shipped.stored.about.complete
+    assert shipped.stored.folder.parent.name == "weights"
+    assert index_for(model, shipped.dictionary) is shipped
+    firing = shipped.fire("i live in dallas")
+    for layer, feature, value, position in firing.strongest(5):
+        assert firing.of(layer, feature)[position] == pytest.approx(value)

@@ -26,12 +26,12 @@ from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, floors_in, lo
 from .errors import FeatureError
 from .feature import Feature
 from .firing import Firing, fire
-from .known import remember
+from .known import index_for, remember
 from .stored import StoredIndex, read_about
 from .units import DenseUnits, Units, What, units_of
 
 if TYPE_CHECKING:
-    from ..views.text_live import Text
+    from ..views.text_live import Text as TextOfFeatures
     from .book import LabelBook
     from .search import Found
     from .weights import Weights
@@ -176,7 +176,7 @@ class Index:
         """What fires on a text, all units; one run of the model."""
         return fire(self.model, self.units, text)
 
-    def text(self, prompt: str) -> Text:
+    def text(self, prompt: str) -> TextOfFeatures:
         """A prompt's tokens and what fires on them, as a view."""
         from ..views.text_live import Text
 
@@ -226,7 +226,7 @@ class Index:
 
 def index(
     model: Model,
-    what: What | str | Path | None,
+    what: What | str | Path | None = None,
     text: Text | None = None,
     *,
     folder: str | Path | None = None,
@@ -241,10 +241,12 @@ def index(
     what a longer text has more.
 
     Args:
-        what: a dictionary, or where to load one from; "neurons" or None for all MLP neurons;
-            {name: (place, vector)} for directions.
+        what: a dictionary, or where to load one from; "neurons" for all MLP neurons;
+            {name: (place, vector)} for directions. None: the dictionary that comes with the
+            model, else its neurons.
         text: one text, several, or the path of a .txt or .jsonl file or of a folder of such files.
-            None: the free text that comes with the package.
+            None: what comes with the package, for the organism its own index and for any other
+            model a sample of free text.
         folder: where the index lies. None: in the cache, by model, units and text.
         context: tokens per window, the special one in front included; at most the model's.
         tokens: stop when so many are read; None: the whole text.
@@ -254,17 +256,18 @@ def index(
     Raises FeatureError or DictionaryError for units that do not fit the model, and FeatureError
     for a folder that holds another index (other problems are raised by `wait`).
     """
-    if isinstance(what, str | Path) and what != "neurons":
-        from ..dictionaries import load
-
-        what = load(what)
+    what = _loaded(model, what)
+    if text is None and folder is None and tokens is None:
+        there = index_for(model, what)
+        if there.so_far is not None:
+            return there
     if text is None:
         from .free_text import free_text
 
         text = free_text()
     if isinstance(text, Iterator):
         text = list(text)
-    units = units_of(model, what)  # type: ignore[arg-type]
+    units = units_of(model, what)
     where = Path(folder) if folder is not None else _in_cache(model, units, text, context)
     about = read_about(where) if where.is_dir() else None
     if about is not None and about.fingerprint != units.fingerprint:
@@ -303,19 +306,15 @@ def open_index(folder: str | Path, model: Model, what: What | str | Path | None 
     """An index that lies in a folder.
 
     Args:
-        what: as `index` takes it; None: the model's own dictionary where it has one that fits,
-            else its neurons.
+        what: as `index` takes it; for an index of neurons it need not be given.
 
     Raises FeatureError for a folder without an index, or one of other units.
     """
-    from ..dictionaries import load
-
     stored = StoredIndex(folder)
-    if what is None and stored.about.units == "feature" and model.dictionary is not None:
-        what = model.dictionary
-    if isinstance(what, str | Path) and what != "neurons":
-        what = load(what)
-    units = units_of(model, what)  # type: ignore[arg-type]
+    if what is None and stored.about.units == "neuron":
+        what = "neurons"
+    what = _loaded(model, what)
+    units = units_of(model, what)
     if units.fingerprint != stored.about.fingerprint:
         raise FeatureError(
             f"{stored.folder} is an index of {stored.about.scan} ({stored.about.units}s of "
@@ -324,6 +323,17 @@ def open_index(folder: str | Path, model: Model, what: What | str | Path | None 
     found = Index(model, None if what is None or isinstance(what, str) else what, units, stored)
     remember(found)
     return found
+
+
+def _loaded(model: Model, what: What | str | Path | None) -> What | None:
+    """What somebody named, with a dictionary in place of its folder; None for neurons."""
+    if what is None:
+        what = model.dictionary
+    if isinstance(what, str | Path) and what != "neurons":
+        from ..dictionaries import load
+
+        return load(what)
+    return what  # type: ignore[return-value]
 
 
 def _in_cache(model: Model, units: Units, text: Text, context: int) -> Path:
