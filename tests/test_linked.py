@@ -11,6 +11,7 @@ import tiny_models
 import torch
 
 from interp_widgets.attribution import Graph, attribute
+from interp_widgets.features import index_for
 from interp_widgets.models.interventions import head
 from interp_widgets.views import GraphView
 from interp_widgets.views.ablation_live import Ablation, ablate
@@ -211,7 +212,41 @@ def test_unlinked_views_go_their_own_way(graph: Graph, ablation: Ablation) -> No
 
 
 def test_what_cannot_be_linked_is_said(graph: Graph) -> None:
-    with pytest.raises(TypeError, match="a graph, a text, an ablation or a steering"):
+    with pytest.raises(TypeError, match="a graph, features, a text, an ablation or a steering"):
         link(graph, 3)
     with pytest.raises(ValueError, match="two views"):
         link(graph)
+
+
+def test_a_card_opens_where_its_unit_is_selected_and_selects_its_nodes(graph: Graph) -> None:
+    index = index_for(tiny(), features())
+    joined = link(graph, index)
+    node = graph.features()[0]
+    click(graph.view, node.id)
+    live = index.view.source
+    assert live.opened == (node.layer, node.feature)
+    live.wait("card", 60)
+    assert index.view.card["card"]["name"] == f"L{node.layer}/{node.feature}"
+
+    other = next(n for n in graph.features() if (n.layer, n.feature) != live.opened)
+    index.view._handle_custom_msg(
+        {"type": "open", "layer": other.layer, "feature": other.feature, "seq": 1}, []
+    )
+    same = {n.id for n in graph.features() if (n.layer, n.feature) == (other.layer, other.feature)}
+    assert set(graph.view.selected) == same
+
+    # Several units have no card in common: the open one stays.
+    click(graph.view, node.id, other.id)
+    assert live.opened == (other.layer, other.feature)
+    joined.unlink()
+    click(graph.view, node.id)
+    assert live.opened == (other.layer, other.feature)
+
+
+def test_a_card_sends_its_feature_to_a_linked_steering(graph: Graph, steering: Steering) -> None:
+    index = index_for(tiny(), features())
+    link(index, steering)
+    knobs = len(steering.knobs)
+    index.view._handle_custom_msg({"type": "steer", "layer": 1, "feature": 3, "seq": 2}, [])
+    assert len(steering.knobs) == knobs + 1
+    assert steering.knobs[-1].name in index.view.told["text"]

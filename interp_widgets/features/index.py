@@ -155,7 +155,7 @@ class Index:
         """What the weights say of the units."""
         from .weights import Weights
 
-        return Weights(self.model, self.dictionary if self.dictionary is not None else self._units)
+        return Weights(self.model, self._units)
 
     def __getitem__(self, key: tuple[int, int]) -> Feature:
         """index[layer, number]. Raises FeatureError where there is no such unit."""

@@ -6,7 +6,8 @@ Views speak of different things, so a selection travels as spots: a layer, a pos
 the view knows one. A graph shows the nodes at these spots. An ablation shows the MLP mark of the place,
 or what it was given, if that is exactly the units selected; its attention and head marks have no nodes,
 so selecting those leaves a graph as it is. A graph of another prompt shows the same units wherever it
-has them. A text selects the features, and brushes the tokens. A steering has sliders and no places:
+has them. A text selects the features, and brushes the tokens. A view of features opens the card
+of the unit that is selected, if it is one. A steering has sliders and no places:
 it takes part by being sent to.
 
 Views made from a graph's nodes are linked to its view by themselves (`join`).
@@ -67,10 +68,10 @@ def link(*views: Any) -> Link:
     """What is selected in one view is selected in the others, from now on.
 
     Graphs and texts get a button for each linked ablation and steering: it sends what is selected
-    there. What the first view with a selection has selected is selected in all.
+    there; so does “steer” on a feature's card. What the first view with a selection has selected is selected in all.
 
     Args:
-        views: graphs, texts, ablations, steerings, or their views.
+        views: graphs, indexes, texts, ablations, steerings, or their views.
 
     Raises TypeError for anything else, ValueError for fewer than two.
     """

@@ -21,7 +21,7 @@ from .steering_knobs import knobs_of, measured
 from .steering_live import Steering
 from .steering_view import SteeringView
 
-TAKES = "a graph, a text, an ablation or a steering, or the view of one"
+TAKES = "a graph, features, a text, an ablation or a steering, or the view of one"
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,10 @@ class SteeringPort:
 
 def port_of(view: Any) -> Any:
     """The port of a view; raises TypeError for what has none."""
+    from ..features.index import Index
+    from .features_live import Live
+    from .features_port import FeaturesPort
+    from .features_view import FeaturesView
     from .text_live import Text
     from .text_port import TextPort
     from .text_view import TextView
@@ -230,7 +234,7 @@ def port_of(view: Any) -> Any:
     if isinstance(view, GraphView):
         return GraphPort(view)
     if (
-        isinstance(view, AblationView | SteeringView | TextView)
+        isinstance(view, AblationView | SteeringView | TextView | FeaturesView)
         and getattr(view, "_source", None) is not None
     ):
         view = view._source
@@ -240,6 +244,10 @@ def port_of(view: Any) -> Any:
         return SteeringPort(view)
     if isinstance(view, Text):
         return TextPort(view)
+    if isinstance(view, Index):
+        return FeaturesPort(view.view.source)
+    if isinstance(view, Live):
+        return FeaturesPort(view)
     raise TypeError(f"{view!r} cannot be linked: give {TAKES}.")
 
 
