@@ -426,7 +426,7 @@ def size(layer: int) -> int | None:
     return {0: 10, 2: 20}.get(layer)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(KINDS) | json_values,
     st.dictionaries(st.sampled_from(FIELDS), json_values | st.sampled_from([0, 1, 2, "label"])),

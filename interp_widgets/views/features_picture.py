@@ -13,7 +13,7 @@ from typing import Any
 
 INK, SOFT, PAPER, RULE, ACT = "#2b2a27", "#746f66", "#fbf8f1", "#ebe5d8", "111,84,178"
 EXAMPLES, ROWS, TOKENS = 8, 12, 9
-_CELL = "text-align:left;padding:1px 10px 1px 0;border:0;color:inherit;background:none"
+_CLIP = "min-width:0;overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
 
 Row = Mapping[str, Any]
 
@@ -47,10 +47,11 @@ def _card(card: Row) -> str:
     code = card["name"] if label else "no label yet"
     facts = []
     if label and label.get("score") is not None:
+        low, high = label.get("low"), label.get("high")
+        around = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
         facts.append(
-            f"{label['kind']}: separates {label['score']:.2f} [{_number(label['low'])}, "
-            f"{_number(label['high'])}], random labels {_number(label['control'])}, on "
-            f"{label['samples']:,} samples"
+            f"{label['kind']}: separates {label['score']:.2f}{around}, random labels "
+            f"{_number(label['control'])}, on {label['samples']:,} samples"
         )
     if density and card.get("tokens"):
         facts.append(f"active on {density['value']:.2%} of {card['tokens']:,} tokens")
@@ -67,15 +68,19 @@ def _card(card: Row) -> str:
 
 
 def _examples(examples: Sequence[Row]) -> str:
-    if not examples:
-        return ""
     top = max((abs(v or 0) for e in examples for v in e["activations"]), default=0) or 1.0
-    rows = "".join(
-        f'<tr><td style="{_CELL}">{_line(each, top)}</td><td style="{_CELL}">'
-        f"{_number(each['activations'][each['trigger']])}</td></tr>"
-        for each in examples
+    lines = "".join(
+        _row(_line(each, top), _number(each["activations"][each["trigger"]])) for each in examples
     )
-    return f'<table style="margin:4px 0;border:0">{rows}</table>'
+    return f'<div style="margin:4px 0">{lines}</div>' if lines else ""
+
+
+def _row(text: str, number: str) -> str:
+    """No table: notebooks give those stripes of their own."""
+    return (
+        f'<div style="display:flex;justify-content:space-between;gap:12px;{_CLIP}"><span '
+        f'style="{_CLIP}">{text}</span><span style="color:{SOFT}">{number}</span></div>'
+    )
 
 
 def _line(example: Row, top: float) -> str:
@@ -86,10 +91,12 @@ def _line(example: Row, top: float) -> str:
         if abs(at - trigger) > TOKENS:
             continue
         alpha = 0.1 + 0.5 * min(1.0, abs(value or 0) / top) if value else 0.0
+        shown = _visible(token)
+        shown = (shown.lstrip() or shown) if not parts else shown
         shade = f"background:rgba({ACT},{alpha:.2f})" if alpha else ""
         line = ";text-decoration:underline" if at == trigger else ""
-        parts.append(f'<span style="white-space:pre;{shade}{line}">{_text(_visible(token))}</span>')
-    return "".join(parts)
+        parts.append(f'<span style="{shade}{line}">{_text(shown)}</span>')
+    return f'<span style="white-space:pre">{"".join(parts)}</span>'
 
 
 def _logits(logits: Row | None) -> str:
@@ -109,18 +116,15 @@ def _logits(logits: Row | None) -> str:
 
 
 def _list(page: Row) -> str:
-    rows = "".join(
-        f'<tr><td style="{_CELL}"><b>{_text(row["label"] or row["name"])}</b></td>'
-        f'<td style="{_CELL};color:{SOFT}">{_text(row["name"])}</td>'
-        f'<td style="{_CELL}">{"" if row["density"] is None else format(row["density"], ".2%")}</td>'
-        f'<td style="{_CELL}">{"" if row["example"] is None else _line(row["example"], _top(row))}'
-        "</td></tr>"
-        for row in (
-            {**each, "name": f"L{each['layer']}/{each['feature']}"}
-            for each in page.get("found", [])[:ROWS]
+    lines = ""
+    for row in page.get("found", [])[:ROWS]:
+        name = f"L{row['layer']}/{row['feature']}"
+        line = _line(row["example"], _top(row)) if row["example"] else ""
+        lines += _row(
+            f'<b>{_text(row["label"] or name)}</b> <span style="color:{SOFT}">{name}</span> {line}',
+            "" if row["density"] is None else format(row["density"], ".2%"),
         )
-    )
-    return f'<table style="margin:6px 0;border:0">{rows}</table>' if rows else ""
+    return f'<div style="margin:6px 0">{lines}</div>' if lines else ""
 
 
 def _top(row: Row) -> float:

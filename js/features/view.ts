@@ -120,7 +120,7 @@ export class View {
         { class: "iw-f-body" },
         this.side,
         h(
-          "main",
+          "div",
           { class: "iw-f-main" },
           h("div", { class: "iw-f-columns" }, this.invitation, this.first.el, this.second.el),
           this.told.el,
