@@ -45,6 +45,8 @@ export class Matrix {
   private framed: readonly [Firing | null, number] = [null, 0];
   private colors: Colors | null = null;
   private pending = 0;
+  /** While a key brushes: then the row that has the focus stays in sight, wherever it goes. */
+  private keyed = false;
   private anchor = 0;
   private press: { x: number; row: number | null; brushing: boolean; add: boolean } | null = null;
   /** How many cells the last drawing had. */
@@ -70,6 +72,7 @@ export class Matrix {
       this.soon();
     });
     this.canvas.addEventListener("pointerdown", (event) => this.pressed(event));
+    this.canvas.addEventListener("mousedown", (event) => event.preventDefault());
     this.canvas.addEventListener("pointermove", (event) => this.moved(event));
     this.canvas.addEventListener("pointerleave", () => {
       if (!this.press) port.hover(null, null);
@@ -121,6 +124,7 @@ export class Matrix {
         limit: state.limit,
       },
       frame.head,
+      this.keyed,
     );
     const wide = frame.column * state.firing.tokens.length + frame.beyond;
     const high = frame.head + state.shown.rows.length * ROW + 6 + this.names.endHeight;
@@ -192,7 +196,7 @@ export class Matrix {
 
   /** Brings the first row in sight again, after the rows are others. */
   toTop(): void {
-    if (!this.names.hasFocus) this.pane.scrollTop = 0;
+    if (!this.keyed) this.pane.scrollTop = 0;
   }
 
   revealToken(position: number): void {
@@ -226,6 +230,7 @@ export class Matrix {
     const { row, position } = this.at(event);
     if (event.button !== 0 || (row === null && position === null)) return;
     event.preventDefault();
+    this.names.takeFocus(); // keys go on from here
     this.canvas.setPointerCapture?.(event.pointerId);
     const add = event.ctrlKey || event.metaKey;
     const names = row === null; // among the tokens' names a press brushes at once
@@ -289,6 +294,8 @@ export class Matrix {
     this.port.hover(row, to);
     if (!brush) return;
     if (!state.brushed.includes(from)) this.anchor = from;
+    this.keyed = true;
     this.brushTo(to, true);
+    this.keyed = false;
   }
 }

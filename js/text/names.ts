@@ -84,9 +84,15 @@ export class Names {
     });
   }
 
-  get hasFocus(): boolean {
+  private get hasFocus(): boolean {
     const { activeElement } = this.list.getRootNode() as Document | ShadowRoot;
     return this.list.contains(activeElement) && activeElement !== null;
+  }
+
+  takeFocus(): void {
+    this.quiet = true;
+    this.els.get(this.focus)?.focus({ preventScroll: true });
+    this.quiet = false;
   }
 
   /** Pixels below the last row for “30 more”. */
@@ -94,7 +100,7 @@ export class Names {
     return this.end.hidden ? 0 : 30;
   }
 
-  show(state: NamesState, headHeight: number): void {
+  show(state: NamesState, headHeight: number, follow: boolean): void {
     const before = this.state;
     this.state = state;
     const { firing, shown, brushed, limit } = state;
@@ -121,7 +127,7 @@ export class Names {
       this.els.clear();
       this.place();
       if (focused) {
-        this.port.scrollTo(this.focus);
+        if (follow) this.port.scrollTo(this.focus);
         this.els.get(this.focus)?.focus({ preventScroll: true });
       }
       this.quiet = false;
