@@ -37,6 +37,39 @@ def test_a_label_found_in_another_way_keeps_its_source(tmp_path: Path) -> None:
     assert read(tmp_path) == said
 
 
+def test_all_that_is_known_of_a_label_comes_back_and_what_is_not_is_left_out(
+    tmp_path: Path,
+) -> None:
+    full = Label("a", 0.9, 0.5, 7, "by a model", "proposed", 0.8, 0.95, "2026-03-01")
+    said = {(0, 1): full, (0, 2): Label("b", source="by a model")}
+    path = write(said, tmp_path, source="by a model")
+    assert read(tmp_path) == said
+    assert json.loads(path.read_text("utf-8"))["labels"][1] == {
+        "layer": 0, "feature": 2, "text": "b",
+    }  # fmt: skip
+
+
+def test_labels_written_before_there_were_kinds_are_read(tmp_path: Path) -> None:
+    old = {"score": None, "control": 0.5, "samples": 7}
+    (tmp_path / "labels.json").write_text(document(**old), "utf-8")
+    assert read(tmp_path) == {(1, 2): Label("texas", control=0.5, samples=7)}
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        (" two\n lines ", "two lines"),
+        ("a" * 500, "a" * 199 + "…"),
+        ("bell\x07 \u202eturned\u202c", "bell turned"),
+        ("\ud800x", "x"),
+        ("👩‍🚀 <b>", "👩‍🚀 <b>"),
+    ],
+)
+def test_what_others_wrote_is_read_as_one_line(tmp_path: Path, text: str, read_as: str) -> None:
+    (tmp_path / "labels.json").write_text(document(text=text), "utf-8")
+    assert read(tmp_path)[1, 2].text == read_as
+
+
 def test_labels_that_cannot_be_written_leave_the_old_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +149,11 @@ def test_a_model_that_brings_a_dictionary_is_drawn_with_it(tmp_path: Path) -> No
         (document(text=" "), "entry 0 is not a label.*is not a text"),
         (document(score=1.5), "entry 0 is not a label.*not between 0 and 1"),
         (document(score=float("nan")), "entry 0 is not a label"),
+        (document(text="\x00"), "entry 0 is not a label.*is not a text"),
+        (document(kind="rumour"), "entry 0 is not a label.*'rumour' is no kind of label"),
+        (document(kind=["by hand"]), "entry 0 is not a label"),
+        (document(date="yesterday"), "entry 0 is not a label"),
+        (document(low=2), "entry 0 is not a label.*not between 0 and 1"),
         ("[" * 100_000, "not readable JSON"),
     ],
 )

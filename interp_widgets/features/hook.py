@@ -186,9 +186,8 @@ def _label_in(answer: str) -> str:
     marked = [
         found[1] for line in lines if (found := re.match(r"(?i)label\W*:\W*(.*)", line)) is not None
     ]
-    line = next((line for line in reversed(marked) if line.strip()), None)
-    if line is None:
-        line = next((line for line in lines if line), "")
+    said = [line for line in marked if line.strip()]
+    line = said[-1] if said else next((line for line in lines if line and not marked), "")
     return line.strip(" \t*`\"'“”")
 
 
