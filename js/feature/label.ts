@@ -118,7 +118,7 @@ export class LabelLine {
     this.showProvenance(card);
     this.facts.textContent = factsText(card);
     this.propose.hidden = unable || !this.port.propose || !card.indexed;
-    this.compare.hidden = !this.port.compare;
+    this.compare.hidden = unable || !this.port.compare;
     this.close.hidden = !this.port.close;
     this.steer.hidden = unable || !this.port.steer;
     if (unable || !this.port.undo) this.undo.hidden = true;

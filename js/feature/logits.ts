@@ -41,13 +41,13 @@ export function dataBar(
     h("i", {
       class: (value ?? 0) < 0 ? "iw-c-neg" : "iw-c-pos",
       attrs: { "aria-hidden": "true" },
-      style: { width: `${(100 * width).toFixed(1)}%` },
+      style: { "--iw-at": width.toFixed(3) },
     }),
     control !== null &&
       h("i", {
         class: "iw-c-control",
         attrs: { "aria-hidden": "true" },
-        style: { left: `${(100 * control).toFixed(1)}%` },
+        style: { "--iw-at": control.toFixed(3) },
       }),
     h("span", { class: "iw-c-name" }, name),
     h("span", { class: "iw-c-number" }, value === null ? "" : print(value)),

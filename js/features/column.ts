@@ -4,6 +4,10 @@ import type { Card, CardPort } from "../feature/state";
 import { button, h } from "../shared/dom";
 import { type Ask, type Firings, nameOf, type Opened, type Proposals, type Spot } from "./state";
 
+/** A kernel that has not answered by then is busy with a cell. */
+const PATIENCE_MS = 2500;
+const BUSY = "The kernel is busy; the card comes when it is free.";
+
 export interface ColumnActions {
   ask(what: Ask): void;
   open(spot: Spot): void;
@@ -20,6 +24,7 @@ export class Column {
   private readonly empty: HTMLElement;
   private spot: Spot | null = null;
   private shown: Card | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(name: string, actions: ColumnActions, signal: AbortSignal) {
     const here = (type: "propose" | "steer") => {
@@ -40,6 +45,7 @@ export class Column {
       ...(actions.close && { close: () => actions.close?.() }),
     };
     this.card = new FeatureCard(port, signal);
+    signal.addEventListener("abort", () => clearTimeout(this.timer));
     // Before a second feature is open there is no card to close.
     this.empty = h(
       "p",
@@ -64,7 +70,10 @@ export class Column {
     const other = spot === null || this.spot === null || nameOf(spot) !== nameOf(this.spot);
     this.spot = spot;
     if (other) this.el.scrollTop = 0;
+    clearTimeout(this.timer);
     this.shown = known;
+    if (spot && !known)
+      this.timer = setTimeout(() => this.card.set(null, `${sentence} ${BUSY}`), PATIENCE_MS);
     this.empty.hidden = spot !== null;
     this.invitation.textContent = spot ? "" : `${sentence} `;
     this.card.set(known, known || !spot ? "" : sentence);
@@ -72,6 +81,7 @@ export class Column {
   }
 
   show({ card, message }: Opened): void {
+    clearTimeout(this.timer);
     this.shown = card;
     this.card.set(card, message);
   }

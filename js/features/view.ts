@@ -27,6 +27,7 @@ import { ToldLine } from "./told";
 import { stateSentence } from "./words";
 
 const NO_KERNEL = "There is no kernel to run a text.";
+const NOT_KNOWN = "There is no kernel to ask about this one.";
 const KEPT_CARDS = 60;
 /** So wide that a list and two cards fit beside each other. */
 const ROOMY = 1120;
@@ -253,6 +254,7 @@ export class View {
       if (!this.second.at) this.makeRoom();
       this.want(this.second, spot);
       this.asked.compare = this.ask({ type: "compare", ...spot });
+      this.wantInVain(this.second, spot);
     } else {
       const now = this.first.at;
       if (now && nameOf(now) !== nameOf(spot)) this.trail.record(now);
@@ -265,6 +267,7 @@ export class View {
     this.told.show(null);
     this.want(this.first, spot);
     this.asked.open = this.ask({ type: "open", ...spot });
+    this.wantInVain(this.first, spot);
   }
 
   /** Two cards want the room of the list; “list” brings it back. */
@@ -275,6 +278,12 @@ export class View {
   private want(column: Column, spot: Spot): void {
     column.want(spot, this.cards.get(nameOf(spot)) ?? null, `Opening ${nameOf(spot)} …`);
     column.showFiring(this.firings);
+  }
+
+  /** Nobody heard it: what is not known here cannot be shown. */
+  private wantInVain(column: Column, spot: Spot): void {
+    if (this.offline && !this.cards.has(nameOf(spot)))
+      column.show({ seq: 0, name: nameOf(spot), card: null, message: NOT_KNOWN });
   }
 
   private step(by: -1 | 1): void {

@@ -332,7 +332,7 @@ describe("the card", () => {
     shown("[data-open='3/40']")[0].click();
     expect(port.open).toHaveBeenCalledExactlyOnceWith(3, 40);
     const line = card.el.querySelector("section[aria-label='points the same way'] .iw-c-control");
-    expect((line as HTMLElement).style.left).toBe("32.3%"); // 0.2 of 0.62
+    expect((line as HTMLElement).style.getPropertyValue("--iw-at")).toBe("0.323"); // 0.2 of 0.62
     expect(card.el.textContent).toContain("closest to random directions: 0.20 [0.18, 0.24]");
     expect(shown("section[aria-label='is read by'] li").length).toBe(5);
     named("+3 more")?.click();

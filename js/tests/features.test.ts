@@ -351,8 +351,24 @@ describe("the browser", () => {
     expect(view.root.textContent).toContain("No kernel behind this view");
     expect(shown(".iw-c-title")[0].textContent).toBe("texas");
     expect((shown("textarea")[0] as HTMLTextAreaElement).disabled).toBe(true);
+    ask.mockReturnValue(false);
+    field().value = "0/5";
+    press(field(), "Enter");
+    expect(view.root.textContent).toContain("There is no kernel to ask about this one.");
+    named("back")?.click();
+    expect(shown(".iw-c-title")[0].textContent).toBe("texas");
     view.setOffline(false);
     expect(view.root.textContent).not.toContain("No kernel");
+  });
+
+  it("says when the kernel is slow to answer, until it has", () => {
+    field().value = "2/117";
+    press(field(), "Enter");
+    expect(view.root.textContent).not.toContain("The kernel is busy");
+    vi.advanceTimersByTime(3000);
+    expect(view.root.textContent).toContain("Opening L2/117 … The kernel is busy");
+    answerCard(opened(2, 117));
+    expect(view.root.textContent).not.toContain("The kernel is busy");
   });
 
   it("says what everything means, in help and legend", () => {
