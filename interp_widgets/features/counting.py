@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from .contexts import Ints, Sheet
 from .rules import BEGINNING, PAIRED, STEPS, Bools, Clause, Place, Words, kinds_of
 
-_MOST_TOGETHER = 6
-_LEAST_GAIN = 0.03  # of the worth, for one word more
+_MOST_TOGETHER = 4
+_LEAST_GAIN = 0.04  # of the worth, for one word more
 _MOST_PLACES = 1500  # looked at for words that stand earlier
 _SHORT_LIST = 12
 

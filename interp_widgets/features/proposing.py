@@ -5,7 +5,7 @@
 2. A rule is worth half of J + F1. J (Youden's) is the share of active tokens on which it holds, less
    the share of others; the area under its ROC curve is (1 + J) / 2. F1 is low for a rule that holds
    on many more tokens than the unit is active on: "part of a word" may tell the tokens of one name
-   from nearly all others, but is no name for them. Words that are worth most make a rule, up to six
+   from nearly all others, but is no name for them. Words that are worth most make a rule, up to four
    of one kind ("a or b").
 3. Where a rule also holds on other tokens, a second condition is counted in the same way among the
    tokens on which it holds.
