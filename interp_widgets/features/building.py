@@ -32,7 +32,7 @@ from ..models.cache import cache_folder
 from .arrays import open_arrays, write_arrays
 from .errors import FeatureError
 from .merging import merge
-from .shards import Arrays, Shard, encode_shard, floors_of, shards_of, windows_of
+from .shards import Arrays, Shard, encode_shard, floors_of, run_tokens, shards_of, windows_of
 from .stored import FILE, About, StoredIndex, read_about
 from .units import DenseUnits, Units
 
@@ -159,12 +159,12 @@ class _Pass:
     ) -> StoredIndex:
         total = _letters(self.corpus)
         done = sum(count for _, count, _ in self.about.shards)
-        before, ended = done, False
+        before, current, ended = done, 0, False
         ready: dict[int, tuple[int, int, str]] = {}
 
         def unread() -> Iterator[Shard]:
             """The shards that nobody has encoded yet."""
-            nonlocal done, ended
+            nonlocal done, ended, current
             for shard in self._shards():
                 if tokens is not None and done >= tokens:
                     return
@@ -175,8 +175,27 @@ class _Pass:
                         done += shard.n_tokens
                     continue
                 done += shard.n_tokens
+                current = shard.n_tokens
                 yield shard
             ended = True
+
+        def told(inside: int) -> None:
+            """How far it is: whole shards, and so many tokens of the one at hand."""
+            count = before + sum(t for _, t, _ in ready.values()) + inside
+            share = self.read / total * count / max(1, done) if total else 0.0
+            if tokens is not None:
+                share = max(share, count / tokens)
+            progress(min(0.97, 0.97 * share), f"{count:,} tokens read")
+
+        at_once, inside = run_tokens(self.model, self.units), 0
+
+        def step() -> None:
+            """Asked before every run of the model in this process."""
+            nonlocal inside
+            check()
+            if inside:
+                told(min(inside, current))
+            inside += at_once
 
         reason: Cancelled | None = None
         try:
@@ -185,16 +204,14 @@ class _Pass:
             expected = self._expected(total, tokens)
             if expected:
                 progress(0.0, f"begun; the index will take {expected}")
-            for shard, arrays in encoder(self.model, self.units, unread(), check):
+            ask = step if encoder is local else check
+            for shard, arrays in encoder(self.model, self.units, unread(), ask):
                 row = (len(shard.windows), shard.n_tokens, shard.fingerprint)
                 about = {"shard": json.dumps(row)}
                 write_arrays(self._path(shard.number), arrays, about)
                 ready[shard.number] = row
-                count = before + sum(t for _, t, _ in ready.values())
-                share = self.read / total if total else 0.0
-                if tokens is not None:
-                    share = max(share, count / tokens)
-                progress(min(0.97, 0.97 * share), f"{count:,} tokens read")
+                inside = 0
+                told(inside)
                 check()
         except Cancelled as cancelled:
             reason = cancelled
@@ -282,8 +299,16 @@ class _Pass:
         if not path.exists():
             windows = windows_of(self.model, self.corpus.documents(), self.about.context)
             shards = shards_of(windows, (), self.about.shard_tokens)
-            progress(0.0, f"finding from where on {units.kind}s count as active")
-            floors = floors_of(self.model, units, shards, DENSE_TOKENS, DENSE_SHARE, check)
+            read = 0
+
+            def step() -> None:
+                nonlocal read
+                check()
+                what = f"finding from where on {units.kind}s count as active"
+                progress(0.0, f"{what}: {min(read, DENSE_TOKENS):,} of {DENSE_TOKENS:,} tokens")
+                read += run_tokens(self.model, units)
+
+            floors = floors_of(self.model, units, shards, DENSE_TOKENS, DENSE_SHARE, step)
             if not floors:
                 raise FeatureError(_NO_TOKENS)
             named = {str(n): f.numpy() for n, f in zip(units.layers, floors, strict=True)}

@@ -192,11 +192,16 @@ def floors_of(
     return tuple(values[min(place_of, len(values)) - 1] for values in largest.values())
 
 
-def _batches(model: Model, units: Units, shard: Shard) -> Iterator[list[int]]:
-    """Windows that run together, long ones first."""
+def run_tokens(model: Model, units: Units) -> int:
+    """How many tokens run together, at most."""
     read = sum(width_of(model, place) for place in units.reads)
     widest = max(read, *(units.n_features(layer) for layer in units.layers))
-    tokens = max(1, min(MAX_TOKENS, MAX_NUMBERS // widest))
+    return max(1, min(MAX_TOKENS, MAX_NUMBERS // widest))
+
+
+def _batches(model: Model, units: Units, shard: Shard) -> Iterator[list[int]]:
+    """Windows that run together, long ones first."""
+    tokens = run_tokens(model, units)
     order = sorted(range(len(shard.windows)), key=lambda i: -len(shard.windows[i].ids))
     while order:
         size = max(1, tokens // len(shard.windows[order[0]].ids))
