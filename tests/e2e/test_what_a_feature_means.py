@@ -39,6 +39,6 @@ def test_the_demo_runs_from_top_to_bottom(page: Page, lab: JupyterServer) -> Non
     saved = (lab.root / "feature.html").read_text("utf-8")
     assert "texas" in saved
     assert page.locator(".jp-RenderedText[data-mime-type*='stderr'] >> text=Error").count() == 0
-    example = page.locator(".iw-card .iw-c-example").first
-    example.scroll_into_view_if_needed(timeout=60_000)
-    page.screenshot(path=SCREENSHOTS / "what-a-feature-means.png")
+    view = page.locator(".iw-root", has=page.locator(".iw-card .iw-c-example")).first
+    view.scroll_into_view_if_needed(timeout=60_000)
+    view.screenshot(path=SCREENSHOTS / "what-a-feature-means.png")
