@@ -289,7 +289,9 @@ class TestLabels:
         assert kept is not None
         assert kept.text == "lone star"
 
+        assert live.view.live["undoable"] is True
         send(live.view, type="undo", seq=6)
+        assert live.view.live["undoable"] is False
         assert live.view.card["card"]["label"]["kind"] == "shipped"
         send(live.view, type="undo", seq=7)
         assert "no label to take back" in live.view.told["text"]

@@ -358,6 +358,7 @@ class Live:
             "indexed": stored is not None,
             "complete": stored.about.complete if stored else False,
             "labelled": len(index.book),
+            "undoable": index.book.can_undo,
             "problem": index.book.problem,
         }
 

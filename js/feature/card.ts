@@ -145,6 +145,11 @@ export class FeatureCard {
     this.label.showProposals(proposals);
   }
 
+  /** Without it, undo is offered as soon as the label has changed. */
+  setUndoable(undoable: boolean): void {
+    this.label.setUndoable(undoable);
+  }
+
   /** A sentence where nobody answers: the field and what would ask are off. "" turns them on. */
   setUnable(sentence: string): void {
     if (sentence === this.unable) return;

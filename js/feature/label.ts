@@ -33,6 +33,8 @@ export class LabelLine {
   });
   private card: Card | null = null;
   private unable = false;
+  private changed = false;
+  private undoable = true;
   private editing = false;
 
   constructor(private readonly port: CardPort) {
@@ -93,9 +95,9 @@ export class LabelLine {
   show(card: Card, unable: boolean): void {
     const other = this.card?.name !== card.name;
     if (other) {
-      this.undo.hidden = true;
+      this.changed = false;
       if (this.editing) this.leave(false);
-    } else if (this.card && this.card.label?.text !== card.label?.text) this.undo.hidden = false;
+    } else if (this.card && this.card.label?.text !== card.label?.text) this.changed = true;
     this.card = card;
     this.unable = unable;
     const text = card.label?.text ?? "";
@@ -121,7 +123,17 @@ export class LabelLine {
     this.compare.hidden = unable || !this.port.compare;
     this.close.hidden = !this.port.close;
     this.steer.hidden = unable || !this.port.steer;
-    if (unable || !this.port.undo) this.undo.hidden = true;
+    this.showUndo();
+  }
+
+  /** Whether the last change of a label, of any feature, can be taken back. */
+  setUndoable(undoable: boolean): void {
+    this.undoable = undoable;
+    this.showUndo();
+  }
+
+  private showUndo(): void {
+    this.undo.hidden = this.unable || !this.port.undo || !this.changed || !this.undoable;
   }
 
   private showProvenance({ label }: Card): void {

@@ -19,6 +19,8 @@ export interface Live {
   readonly indexed: boolean;
   readonly complete: boolean;
   readonly labelled: number;
+  /** There is a label to take back. */
+  readonly undoable: boolean;
   /** Something is wrong with the user's labels. */
   readonly problem: string;
 }
@@ -37,6 +39,7 @@ export const EMPTY: Live = {
   indexed: false,
   complete: true,
   labelled: 0,
+  undoable: false,
   problem: "",
 };
 

@@ -387,6 +387,7 @@ export class View {
     this.invitation.hidden = !none;
     this.invitation.textContent = this.invite();
     for (const column of [this.first, this.second]) {
+      column.card.setUndoable(live.undoable);
       column.card.setUnable(this.offline ? NO_KERNEL : "");
       column.showFiring(this.firings);
     }

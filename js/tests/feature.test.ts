@@ -303,6 +303,9 @@ describe("the card", () => {
     card.set({ ...CARD, label });
     named("undo")?.click();
     expect(port.undo).toHaveBeenCalledTimes(1);
+    card.setUndoable(false); // nothing is left to take back
+    expect(named("undo")).toBeUndefined();
+    card.setUndoable(true);
     card.set({ ...CARD, name: "L2/118" });
     expect(named("undo")).toBeUndefined();
   });
