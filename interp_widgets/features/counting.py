@@ -121,7 +121,8 @@ def _standing_earlier(sheet: Sheet, places: Ints) -> tuple[Ints, Ints]:
     row = np.repeat(np.arange(len(places)), sizes)
     at = np.arange(int(sizes.sum())) + np.repeat(sheet.start[places] - (ends - sizes), sizes)
     n = len(sheet.vocabulary)
-    both = np.unique(row * n + sheet.word[at])
+    both = np.sort(row * n + sheet.word[at])  # quicker than np.unique
+    both = both[np.diff(both, prepend=-1) > 0]
     return both // n, both % n
 
 

@@ -37,7 +37,8 @@ from .stored import StoredIndex
 
 MOST = 5
 _PER_WORD = 0.01  # a shorter rule wins over one that is so little better
-_MOST_SILENT = 6000  # tokens that rules are compared on
+_MOST_COUNTED = 40_000  # silent tokens that words are counted on
+_MOST_SILENT = 6000  # and that rules are compared on
 _REFINED = 4
 _CONTROLS = 20
 
@@ -106,6 +107,7 @@ def rules(found: Activity) -> list[Rule]:
     """Rules for a unit from the first half of the text, best first."""
     sheet = found.sheet
     active, silent = found.first_half()
+    silent = some_of(silent, _MOST_COUNTED)
     if not len(active):
         return []
     single = [Rule((clause,)) for clause in clauses(sheet, active, silent)]
