@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import math
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model, Place, PromptError
 from interp_widgets.models.interventions import head, residual
 from interp_widgets.steering.directions import Direction
+from interp_widgets.views import text_picture
 from interp_widgets.views.ablation_live import ablate
 from interp_widgets.views.linked import link
 from interp_widgets.views.steering_live import steer
@@ -555,3 +558,36 @@ class TestWithoutAKernel:
         self, model: Model, dictionary: Any, done: Text
     ) -> None:
         assert index_for(model, dictionary) is done.index
+
+    def test_the_picture_shows_the_strongest_rows_and_no_markup_from_data(self, done: Text) -> None:
+        layer, number = next((r.layer, r.feature) for r in done.ranked([3], n=1))
+        done.index.book.put(layer, number, HOSTILE)
+        try:
+            done.selected, done.tokens = [(layer, number)], [3]
+            html = text_picture.picture(done)
+        finally:
+            done.index.book.remove(layer, number)
+        assert "<script" not in html
+        drawn = ElementTree.fromstring(_svg_of(html))
+        texts = [each.text or "" for each in drawn.iter("{http://www.w3.org/2000/svg}text")]
+        first = texts[len(done.token_texts)]  # behind the tokens' names
+        assert first == f"{HOSTILE[:23]}…, L{layer}/{number}"
+        cells = sum(len(c) for u, c in cells_of(done.view).items() if _among(done, u))
+        boxes = drawn.findall("{http://www.w3.org/2000/svg}rect")
+        assert 0 < len(boxes) <= cells
+
+    def test_a_picture_before_anything_is_known_says_so(
+        self, model: Model, dictionary: Any
+    ) -> None:
+        with model.lock:
+            waiting = text(model, PROMPT, dictionary)
+            assert "Still computing" in text_picture.picture(waiting)
+        assert "Still computing" not in text_picture.picture(waiting.wait(60))
+
+
+def _svg_of(html: str) -> bytes:
+    return base64.b64decode(html.split("base64,")[1].split('"')[0])
+
+
+def _among(seen: Text, unit: tuple[int, int]) -> bool:
+    return unit in {(r.layer, r.feature) for r in seen.ranked(n=text_picture.ROWS)}

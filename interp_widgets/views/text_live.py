@@ -12,45 +12,30 @@ import pathlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from ..dictionaries import load
 from ..features.errors import FeatureError
 from ..features.firing import Firing
 from ..features.index import Index
 from ..features.known import index_for
-from ..features.units import DenseUnits, Units, What
+from ..features.units import Units, What
 from ..jobs import Cancelled, Job
 from ..models import Model
-from ..models.interventions import feature, neuron
-from ..steering.directions import Direction
+from . import text_picture
 from .text_ranking import Ranked, ranked
 from .text_rows import rows_of, usual_of
+from .text_shown import packed, read
+from .text_targets import targets_of
 from .text_view import TextView
-from .text_wire import Rows, pack, pack_usual
+from .text_wire import Rows, pack_usual
 
 TICK = 0.15  # seconds between two messages about progress
-_NONE = np.zeros(0, dtype=np.int64)
-EMPTY = Rows(_NONE, _NONE, np.zeros(1, np.int64), _NONE, np.zeros(0, np.float32), {}, 0)
 VERBS = {"steering": "steer these", "ablation": "ablate these"}
 
 #: What a linked view does with a name and what is selected; it returns a sentence.
 Take = Callable[[str, Any], str]
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What the page shows: a prompt's tokens and rows. texts: what each token adds to the text."""
-
-    prompt: str
-    ids: tuple[int, ...]
-    texts: tuple[str, ...]
-    special: int
-    rows: Rows
-    run: int
 
 
 class Text:
@@ -59,6 +44,7 @@ class Text:
     Attributes:
         model: what runs; index: the units that are looked at, and what is known of them.
         firing: all activations on the prompt that is shown; None before there are any.
+        shown: what the page shows: the prompt's tokens and its rows.
         problem: what was last asked for and could not be done; "" otherwise.
     """
 
@@ -69,13 +55,15 @@ class Text:
         self._lock = threading.RLock()
         self._asked = prompt
         self._takers: list[tuple[str, Take]] = []
+        self._keep: Callable[[Any], None] | None = None
         self._told = ""
         self._job: Job[None] | None = None
         self._run = 0
         self._looked = False  # whether the index was asked about the rows that are shown
         self._sent = 0.0
-        self._shown = self._read(prompt)
+        self.shown = read(self.model, prompt)
         self.view = TextView(self)
+        self.view.observe(self._picture, names=["selected", "tokens"])
         self._send_rows()
         self._start()
         index.on_change(self._indexed)
@@ -98,11 +86,11 @@ class Text:
 
     @prompt.setter
     def prompt(self, prompt: str) -> None:
-        shown = self._read(prompt)
+        shown = read(self.model, prompt)
         with self._lock:
             self._asked, self.problem = prompt, ""
-            if self._shown.run == 0:  # nothing has been found yet: the text at least is there
-                self._shown = shown
+            if self.shown.run == 0:  # nothing has been found yet: the text at least is there
+                self.shown = shown
                 self._send_rows()
             self._start()
 
@@ -119,11 +107,11 @@ class Text:
     @property
     def token_texts(self) -> tuple[str, ...]:
         """The prompt's tokens, as a graph names them."""
-        return tuple(self.model.token_text(i) for i in self._shown.ids)
+        return tuple(self.model.token_text(i) for i in self.shown.ids)
 
     @property
     def n_tokens(self) -> int:
-        return len(self._shown.ids)
+        return len(self.shown.ids)
 
     @property
     def selected(self) -> list[tuple[int, int]]:
@@ -153,24 +141,9 @@ class Text:
 
     def targets(self, units: Sequence[tuple[int, int]]) -> list[Any]:
         """Features, by (layer, number), as what can be intervened on."""
-        layers: dict[int, list[int]] = {}
-        for layer, number in units:
-            self.check_unit(layer, number)
-            layers.setdefault(layer, []).append(number)
-        kind = self.units.kind
-        if kind == "feature":
-            return [feature(self.index.dictionary, layer, layers[layer]) for layer in layers]
-        if kind == "neuron":
-            return [neuron(layer, layers[layer]) for layer in layers]
-        return [self._direction(layer, number) for layer, number in units]
-
-    def _direction(self, layer: int, number: int) -> Direction:
-        units = self.units
-        assert isinstance(units, DenseUnits)
-        assert units.vectors is not None
-        at = units.layers.index(layer)
-        vector = units.vectors[at][:, number]
-        return Direction(((units.reads[at], vector),), units.names[layer, number])
+        for unit in units:
+            self.check_unit(*unit)
+        return targets_of(self.index, units)
 
     def ranked(self, tokens: Iterable[int] | None = None, n: int = 10) -> list[Ranked]:
         """The features that fire most on some tokens against the rest of the prompt, as the view
@@ -181,8 +154,12 @@ class Text:
             n: at most so many.
         """
         self.wait()
+        return self.ranked_now(tokens, n)
+
+    def ranked_now(self, tokens: Iterable[int] | None = None, n: int = 10) -> list[Ranked]:
+        """The same for what is there; does not wait."""
         chosen = self.tokens if tokens is None else sorted(set(tokens))
-        found = ranked(self._shown.rows, self.n_tokens, self._shown.special, chosen, n)
+        found = ranked(self.shown.rows, self.n_tokens, self.shown.special, chosen, n)
         return [each.named(self.name(each.layer, each.feature)) for each in found]
 
     def name(self, layer: int, number: int) -> str:
@@ -268,13 +245,6 @@ class Text:
 
     # --- the work ----------------------------------------------------------------------------
 
-    def _read(self, prompt: str) -> Shown:
-        ids = tuple(self.model.tokenize(prompt).tolist())
-        special = set(self.model.tokenizer.all_special_ids)
-        front = next((i for i, each in enumerate(ids) if each not in special), len(ids))
-        texts = [self.model.token_text(i) for i in ids[:front]] + self.model.texts(ids[front:])
-        return Shown(prompt, ids, tuple(texts), front, EMPTY, 0)
-
     def _start(self) -> None:
         with self._lock:
             if self._job is not None:
@@ -289,16 +259,16 @@ class Text:
 
     def _work(self, job: Job[None], run: int, prompt: str) -> None:
         job.report(0.05, "running the prompt")
-        shown = self._read(prompt)
+        shown = read(self.model, prompt)
         found = self.index.fire(prompt)
         job.check()
         rows = rows_of(found.layer, found.feature, found.position, found.value, shown.special)
         with self._lock:
             if run != self._run:
                 raise Cancelled("There is another prompt.")
-            other = shown.ids != self._shown.ids
+            other = shown.ids != self.shown.ids
             self.firing = found
-            self._shown = Shown(prompt, shown.ids, shown.texts, shown.special, rows, run)
+            self.shown = replace(shown, rows=rows, run=run)
             if other:
                 self.view.tokens = []  # positions of another text
             self._send_rows()
@@ -324,7 +294,7 @@ class Text:
     def _indexed(self) -> None:
         """An index that was still being made may be there now."""
         with self._lock:
-            run, rows = self._run, self._shown.rows
+            run, rows = self._run, self.shown.rows
             if self.state != "done" or self._looked or self.index.so_far is None:
                 return
             job: Job[None] = Job(lambda job: self._look_up(job, run, rows), self._publish)
@@ -333,23 +303,16 @@ class Text:
 
     def _renamed(self, _changed: object) -> None:
         """Labels have changed; the rows come again with the same number."""
-        if len(self._shown.rows):
+        if len(self.shown.rows):
             self._send_rows()
 
     # --- what the browser gets -----------------------------------------------------------------
 
     def _send_rows(self) -> None:
         with self._lock:
-            shown = self._shown
-            self.view.data = pack(
-                shown.rows,
-                run=shown.run,
-                prompt=shown.prompt,
-                tokens=list(shown.texts),
-                special=shown.special,
-                unit=self.units.kind,
-                names=[self.name(*unit) for unit in shown.rows.units],
-            )
+            shown = self.shown
+            names = [self.name(*unit) for unit in shown.rows.units]
+            self.view.data = packed(shown, self.units.kind, names)
 
     def _publish(self) -> None:
         with self._lock:
@@ -374,6 +337,19 @@ class Text:
                 # Makes every message a new one: silence means that there is no kernel to hear.
                 "beat": self._sent,
             }
+            if self.state != "computing":
+                self._picture()
+
+    def keep(self, update: Callable[[Any], None]) -> None:
+        """Show the picture for pages without a kernel through `update`, from now on."""
+        self._keep = update
+        self._picture()
+
+    def _picture(self, _change: object = None) -> None:
+        if self._keep is not None:
+            from IPython.display import HTML
+
+            self._keep(HTML(text_picture.picture(self)))
 
     # --- without a kernel --------------------------------------------------------------------
 
@@ -388,8 +364,11 @@ class Text:
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.view._repr_mimebundle_(**options)
 
+    def _ipython_display_(self) -> None:
+        self.view._ipython_display_()
+
     def __repr__(self) -> str:
-        active = f", {self._shown.rows.total:,} {self.units.kind}s fire" if self.firing else ""
+        active = f", {self.shown.rows.total:,} {self.units.kind}s fire" if self.firing else ""
         return f"Text({self._asked!r}, {self.model.name}, {self.state}{active})"
 
 

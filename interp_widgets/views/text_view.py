@@ -185,6 +185,20 @@ class TextView(anywidget.AnyWidget):
         write_whole(target, self.to_html(title))
         return target
 
+    def _ipython_display_(self) -> None:
+        """The view, and behind it a picture that shows where there is no kernel.
+
+        A page that shows the view hides the picture (js/text/style.css).
+        """
+        from IPython.display import HTML, display
+
+        reference = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        view = {"application/vnd.jupyter.widget-view+json": reference, "text/plain": repr(self)}
+        display(view, raw=True)
+        handle = display(HTML(""), display_id=True)
+        if self._source is not None and handle is not None:
+            self._source.keep(handle.update)
+
     def __repr__(self) -> str:
         if self.live["state"] == "empty":
             return "TextView(empty)"

@@ -1,10 +1,10 @@
 /** The whole text view. It knows no notebook: the widget gives it data, state and a host. */
-import { button, h } from "../shared/dom";
-import { count } from "../shared/format";
+import { h } from "../shared/dom";
 import { Help } from "../shared/help";
 import { History } from "../shared/history";
 import { followTheme } from "../shared/theme";
 import { type Binary, decode, decodeUsual } from "./buffer";
+import { Chosen } from "./chosen";
 import { codeOf, Firing } from "./firing";
 import { Header } from "./header";
 import { HELP, Legend } from "./help";
@@ -18,7 +18,7 @@ import { readout, rowsSentence, stateSentence, tokensText } from "./words";
 const SILENCE_MS = 20_000;
 
 const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
-const TAKES_SECONDS = "Click a feature to see where it fires; drag over tokens to see what does.";
+const HINT = "Click a feature to see where it fires; drag over tokens to see what does.";
 
 type Hover = { readonly row: number | null; readonly position: number | null };
 const NOWHERE: Hover = { row: null, position: null };
@@ -39,7 +39,7 @@ export class View {
   private readonly matrix: Matrix;
   private readonly legend = new Legend();
   private readonly line = h("span", { class: "iw-x-sentence" });
-  private readonly chosen = h("span", { class: "iw-x-chosen" });
+  private readonly chosen: Chosen;
   private readonly read = h("div", { class: "iw-x-read" });
   private readonly spoken = h("div", {
     class: "iw-hidden",
@@ -99,12 +99,19 @@ export class View {
       },
       signal,
     );
+    this.chosen = new Chosen({
+      next: () => this.matrix.names.nextSelected(),
+      send: (to) => {
+        if (!host.send(to)) this.speak("No kernel hears it.");
+      },
+      clear: () => this.clear(),
+    });
     root.append(
       this.header.el,
       this.header.bar,
       this.header.notice,
       this.prompt.el,
-      h("div", { class: "iw-x-line" }, this.line, this.chosen),
+      h("div", { class: "iw-x-line" }, this.line, this.chosen.el),
       this.matrix.el,
       this.read,
       this.legend.el,
@@ -292,7 +299,7 @@ export class View {
     this.legend.setTwoSided(live.unit !== "feature");
     this.prompt.el.hidden = firing === null;
     this.matrix.el.hidden = firing === null;
-    this.chosen.hidden = firing === null;
+    this.chosen.el.hidden = firing === null;
     if (!firing) {
       this.line.textContent = "";
       this.read.textContent = "";
@@ -322,51 +329,10 @@ export class View {
     const waiting = firing.rows === 0 && live.state !== "done";
     this.line.textContent = waiting ? "" : rowsSentence(firing, shown, choice, this.query);
     this.line.title = this.line.textContent ?? "";
-    this.showChosen(selected);
+    this.chosen.show(firing, live, choice, shown.silent);
+    const more = hover.row === null ? null : shown.more(hover.row);
     this.read.textContent =
-      readout(firing, hover.row, hover.position) || (waiting ? "" : TAKES_SECONDS);
-  }
-
-  private showChosen(selected: readonly number[]): void {
-    const { choice, live, firing, shown } = this;
-    const called = selected.map((row) => firing?.name(row));
-    const state = [
-      choice.selected,
-      choice.tokens,
-      live.neighbours,
-      live.told,
-      called,
-      shown.silent,
-    ];
-    const key = JSON.stringify(state);
-    if (this.chosen.dataset.key === key) return;
-    this.chosen.dataset.key = key;
-    this.chosen.replaceChildren();
-    const some = choice.selected.length;
-    if (!firing || some + choice.tokens.length === 0) return;
-    if (some > 0) {
-      const names = selected.length === 1 && some === 1 ? firing.name(selected[0]) : count(some);
-      const silent = shown.silent.length;
-      const quiet =
-        silent > 0 ? ` (${silent === some ? "silent here" : `${silent} silent here`})` : "";
-      this.chosen.append(
-        button(`${names} selected${quiet}`, () => this.matrix.names.nextSelected(), {
-          class: "iw-x-picked",
-          title: "Goes to the next selected row",
-        }),
-      );
-      for (const [to, { name, verb }] of live.neighbours.entries()) {
-        const title = `Sends the selected ${live.unit}s to the ${name}`;
-        const send = () => {
-          if (!this.host.send(to)) this.speak("No kernel hears it.");
-        };
-        this.chosen.append(button(verb, send, { class: "iw-strong", title }));
-      }
-      if (live.told) this.chosen.append(h("span", { class: "iw-x-soft" }, live.told));
-    }
-    this.chosen.append(
-      button("clear", () => this.clear(), { title: "Nothing selected, nothing brushed (Escape)" }),
-    );
+      readout(firing, hover.row, hover.position, more) || (waiting ? "" : HINT);
   }
 
   private speak(text: string): void {

@@ -46,7 +46,7 @@ export function rowTitle(firing: Firing, row: number, more: More | null): string
       `mean strength ${strengthText(here)} on the brushed tokens, ${strengthText(elsewhere)} elsewhere`,
     );
     if (Number.isFinite(chance)) {
-      parts.push(`a random choice of as many tokens gives 0 ± ${strengthText(chance)}`);
+      parts.push(`chance 0 ± ${strengthText(chance)}`);
     }
   }
   const density = firing.density(row);
@@ -54,14 +54,19 @@ export function rowTitle(firing: Firing, row: number, more: More | null): string
     parts.push(
       density.count === 0
         ? `never active on the ${count(firing.indexedTokens)} tokens of the index`
-        : `active on ${percent(density.share)} of the ${count(firing.indexedTokens)} tokens of the index, mean strength ${strengthText(density.mean)} over all of them`,
+        : `active on ${percent(density.share)} of the ${count(firing.indexedTokens)} tokens of the index, mean strength ${usualText(density.mean)}`,
     );
   }
   return parts.join("; ");
 }
 
 /** What stands under the pointer. */
-export function readout(firing: Firing, row: number | null, position: number | null): string {
+export function readout(
+  firing: Firing,
+  row: number | null,
+  position: number | null,
+  more: More | null = null,
+): string {
   if (row === null && position === null) return "";
   if (row === null) {
     const p = position as number;
@@ -70,7 +75,7 @@ export function readout(firing: Firing, row: number | null, position: number | n
     const shown = firing.data.header.rows < firing.data.header.rows_total ? " of those shown" : "";
     return `“${firing.token(p)}”, token ${p}: ${plural(active, unit)}${shown} ${active === 1 ? "fires" : "fire"} here`;
   }
-  if (position === null) return rowTitle(firing, row, null);
+  if (position === null) return rowTitle(firing, row, more);
   const label = firing.label(row);
   const where = `${label ? `${label}, ` : ""}${firing.code(row)} at “${firing.token(position)}”: `;
   const cell = firing.cell(row, position);
