@@ -333,6 +333,11 @@ def test_while_the_corpus_is_read_the_card_waits_for_nothing(tmp_path: Path) -> 
         made.wait(60)
 
 
+def test_numbers_of_numpy_name_units_as_well(found: Index) -> None:
+    made = card(found, np.int64(1), np.int32(5), weights=False)  # type: ignore[arg-type]
+    assert json.dumps(made) == json.dumps(card(found, 1, 5, weights=False))
+
+
 def test_there_is_no_card_of_a_unit_that_there_is_not(found: Index) -> None:
     with pytest.raises(FeatureError, match="there is no 24"):
         card(found, 1, 24)

@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import tiny_models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from interp_widgets.attribution.formats.naming import uncantor
 from interp_widgets.dictionaries.labels import Label
@@ -30,6 +32,7 @@ from interp_widgets.features.neuronpedia import (
     write_neuronpedia,
 )
 from interp_widgets.jobs import Cancelled
+from interp_widgets.models import Model
 
 RNG = np.random.default_rng(11)
 TEXTS = [" ".join(f"w{i}" for i in RNG.integers(5, 40, size=n)) for n in (30, 12, 7, 25, 18, 40)]
@@ -459,8 +462,12 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(tmp_path: Path) -> 
     bomb = tmp_path / "bomb.json.gz"
     bomb.write_bytes(gzip.compress(b" " * (fields.LARGEST_FILE + 2), compresslevel=1))
     assert bomb.stat().st_size < 1 << 20
+    tracemalloc.start()
     with pytest.raises(FeatureError, match="larger than 16 MB"):
         from_neuronpedia(bomb)
+    # What is unpacked is given up at the limit.
+    assert tracemalloc.get_traced_memory()[1] < 3 * fields.LARGEST_DOCUMENT
+    tracemalloc.stop()
     with pytest.raises(FeatureError, match="larger than 64 MB"):
         list(read_neuronpedia(bomb))
     lines = bomb.rename(tmp_path / "bomb.jsonl.gz")
@@ -666,6 +673,29 @@ def test_a_folder_of_files_is_written_and_read_again(found: Index, tmp_path: Pat
     }
     total = len(active)
     assert seen == [(done, total) for done in range(total + 1)]
+
+
+@pytest.mark.parametrize("form", ["native", "circuit-tracer"])
+def test_hostile_tokens_and_labels_are_written_as_they_are(tmp_path: Path, form: Any) -> None:
+    plain = tiny_models.model("llama grouped")
+    words = ["</script><img/src=x/onerror=alert(1)>", "\u202eevil\x00", '"},{"index":7', "\\u0041"]
+    tokenizer = tiny_models.tokenizer()
+    inner = json.loads(tokenizer.backend_tokenizer.to_str())
+    kept = {name: i for name, i in inner["model"]["vocab"].items() if not 5 <= i < 9}
+    inner["model"]["vocab"] = kept | {word: 5 + i for i, word in enumerate(words)}
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(inner))
+    model = Model(plain.hf, tokenizer, name="hostile")
+    text = " ".join([*words, "w9", "w12"] * 8)
+    made = index(model, tiny_models.dictionary(), text, folder=tmp_path / "i", context=9).wait()
+    made.__dict__["book"] = LabelBook("hostile", path=tmp_path / "labels.json")
+    made.book.put(1, 5, "</script><img src=x>")
+    folder = write_neuronpedia(made, tmp_path / "files", [(1, 5)], form)
+    (read,) = read_neuronpedia(folder)
+    assert list(read.examples) == made.stored.examples(1, 5)
+    seen = {token.strip() for example in read.examples for token in example.tokens}
+    assert set(words) <= seen
+    assert read.label is not None
+    assert read.label.text == "</script><img src=x>"
 
 
 def test_files_for_circuit_tracer_are_named_as_its_graphs_ask_for_them(

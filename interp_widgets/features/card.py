@@ -61,6 +61,7 @@ def card(
     says so. Raises FeatureError where there is no such unit.
     """
     found = index[layer, feature]
+    layer, feature = found.layer, found.feature  # as plain int
     stored, units = index.so_far, index.units
     model = index.model.name if index.model is not None else ""
     notes = _notes(index, stored, layer, feature)

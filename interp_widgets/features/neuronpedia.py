@@ -68,9 +68,8 @@ def write_neuronpedia(
     """
     check_form(form)
     stored = index.stored
-    wanted = _all_active(stored) if features is None else sorted(set(features))
-    for layer, feature in wanted:
-        index[layer, feature]
+    units = [index[key] for key in (_all_active(stored) if features is None else features)]
+    wanted = sorted({(unit.layer, unit.feature) for unit in units})
     target = Path(folder).expanduser()
     target.mkdir(parents=True, exist_ok=True)
     names = {key: _file_name(*key, form) for key in wanted}

@@ -38,8 +38,8 @@ def to_neuronpedia(index: Index, layer: int, feature: int, form: Form = "native"
     Raises FeatureError where there is no such unit or form, or nothing was indexed.
     """
     check_form(form)
-    index[layer, feature]  # says which there are
-    parts = _Parts(index, index.stored, layer, feature)
+    unit = index[layer, feature]
+    parts = _Parts(index, index.stored, unit.layer, unit.feature)
     return _native(parts) if form == "native" else _circuit_tracer(parts)
 
 
