@@ -14,6 +14,10 @@ import type { Card, CardExample, CardPort, Control, FiringShown, ProposalsShown 
 import { TestText } from "./test-text";
 import { activationsText, densityText, effectText } from "./words";
 
+/** So many examples before “more”: on each side of zero, where a unit has two. */
+const FIRST = 8;
+const FIRST_BELOW = 4;
+
 type Lists = Parameters<typeof neighbourList>[0];
 
 export const SECTIONS = {
@@ -39,7 +43,7 @@ export class FeatureCard {
   private readonly content: HTMLElement;
   private readonly notes = h("div", { class: "iw-c-notes" });
   private readonly examples: Section<{ list: readonly CardExample[]; shown: number }>;
-  private readonly negative: Section<readonly CardExample[]>;
+  private readonly negative: Section<{ list: readonly CardExample[]; shown: number }>;
   private readonly groups: Section<Card["groups"]>;
   private readonly density: Section<Card>;
   private readonly activations: Section<Card>;
@@ -61,7 +65,8 @@ export class FeatureCard {
   private card: Card | null = null;
   private firing: FiringShown | null = null;
   private unable = "";
-  private shown = 8;
+  private shown = FIRST;
+  private shownBelow = FIRST_BELOW;
 
   constructor(port: CardPort, signal: AbortSignal) {
     this.label = new LabelLine(port);
@@ -73,8 +78,11 @@ export class FeatureCard {
         this.render();
       }),
     );
-    this.negative = new Section("below zero on", SECTIONS.negative, (list) =>
-      exampleList(list, copy, 4),
+    this.negative = new Section("below zero on", SECTIONS.negative, ({ list, shown }) =>
+      exampleList(list, copy, shown, (more) => {
+        this.shownBelow = more;
+        this.render();
+      }),
     );
     this.groups = new Section("by strength", SECTIONS.groups, (groups) =>
       groupList(groups, this.card ? topOf(this.card) : 0, copy, this.openGroups),
@@ -126,7 +134,8 @@ export class FeatureCard {
   /** A card, or a sentence in place of one; with both, the sentence stands above. */
   set(card: Card | null, message = ""): void {
     if (card && this.card && card.name !== this.card.name) {
-      this.shown = 8;
+      this.shown = FIRST;
+      this.shownBelow = FIRST_BELOW;
       this.openGroups.clear();
       this.firing = null;
       this.label.showProposals(null);
@@ -172,7 +181,8 @@ export class FeatureCard {
     const { examples, negative, groups, density, activations } = card;
     const list = examples.length > 0 ? { list: examples, shown: this.shown } : null;
     this.examples.set(list, false, list ? "strongest first" : "");
-    this.negative.set(negative.length > 0 ? negative : null, false, "strongest first");
+    const below = negative.length > 0 ? { list: negative, shown: this.shownBelow } : null;
+    this.negative.set(below, false, "strongest first");
     this.groups.set(groups.length > 0 ? groups : null, false);
     this.density.set(density && density.counts.length > 0 ? card : null, false);
     this.activations.set(activations && activations.counts.length > 0 ? card : null, false);

@@ -4,13 +4,11 @@ import { kwicLine, plainText, strongest } from "../shared/example";
 import { count, number } from "../shared/format";
 import type { Card, CardExample, Group } from "./state";
 
-const FIRST = 8;
-
 /** Lines centred on the trigger; a click copies one into the test text. `onMore`: how many now. */
 export function exampleList(
   examples: readonly CardExample[],
   copy: (text: string) => void,
-  shown = FIRST,
+  shown = examples.length,
   onMore?: (shown: number) => void,
 ): Child[] {
   const top = strongest(examples);

@@ -209,7 +209,12 @@ describe("the card", () => {
   });
 
   it("shows what lies below zero for units with two sides", () => {
-    card.set({ ...CARD, negative: [exampleOf("a cold day", 1, -4)] });
+    const negative = Array.from({ length: 7 }, (_, at) => exampleOf("a cold day", 1, at - 9));
+    card.set({ ...CARD, negative });
+    const list = () => shown("section[aria-label='below zero on'] li").length;
+    expect(list()).toBe(4);
+    named("+3 more")?.click();
+    expect(list()).toBe(7);
     expect(shown("h4").map((el) => el.textContent)).toContain("below zero on strongest first");
   });
 
