@@ -24,9 +24,12 @@ TOOLS = {
 }
 """Tools that train and load dictionaries: environment and requirements."""
 
-DASHBOARD = "sae-dashboard-0.8.0", ("sae-dashboard==0.8.0", "torch==2.13.0")
-"""Environment and requirements. Without torch's version pip would change it for another's, with
-gigabytes of CUDA."""
+DASHBOARD = (
+    "sae-dashboard-0.8.0",
+    ("sae-dashboard==0.8.0", "torch==2.13.0", "pyarrow<21", "pandas<3"),
+)
+"""Environment and requirements. Without torch's version pip would exchange it for one with gigabytes
+of CUDA; newer pyarrow and pandas want another numpy than it allows."""
 
 
 def python(given: str | None, home: Path) -> Path:

@@ -8,7 +8,7 @@ Positions count the indexed tokens of all windows; the special token in front of
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -106,11 +106,11 @@ class StoredIndex:
                 "folder=...) with this folder, which begins or goes on."
             )
         self.about = about
-        self._tokens, _ = open_arrays(tokens_file(self.folder, about.generation))
+        self._tokens = _plain(open_arrays(tokens_file(self.folder, about.generation))[0])
         self._layers: dict[int, Arrays] = {}
         for layer, size in zip(about.layers, about.sizes, strict=True):
             path = layer_file(self.folder, about.generation, layer)
-            found, _ = open_arrays(path)
+            found = _plain(open_arrays(path)[0])
             if len(found["ptr"]) != size + 1 or len(found["token_ptr"]) != self.n_positions + 1:
                 raise FeatureError(f"{path} does not belong to this index: make it again.")
             self._layers[layer] = found
@@ -201,12 +201,11 @@ class StoredIndex:
         """
         entries = self.entries(layer, feature)
         strength = entries.value * sign
-        order = np.argsort(-strength, kind="stable")
         windows: set[int] = set()
         texts: set[bytes] = set()
         found: list[Example] = []
-        for place in order.tolist():
-            if len(found) == n or strength[place] <= 0:
+        for place in _largest_first(strength, 8 * n):
+            if len(found) == n:
                 break
             window = self._window(int(entries.position[place]))
             if window in windows:
@@ -392,3 +391,21 @@ class StoredIndex:
             )
         start, end = found["ptr"][feature : feature + 2].tolist()
         return found, start, end
+
+
+def _plain(arrays: Arrays) -> Arrays:
+    """The same mapped arrays without memmap's bookkeeping, which costs more than a small slice."""
+    return {name: np.asarray(array) for name, array in arrays.items()}
+
+
+def _largest_first(values: NDArray[np.float32], few: int) -> Iterator[int]:
+    """Where values above 0 are, largest first, of equals the first first; only the first few are
+    sorted unless somebody asks for more."""
+    if len(values) > few > 0:
+        least = np.partition(values, -few)[-few]
+        if least > 0:
+            top = np.flatnonzero(values >= least)
+            yield from top[np.argsort(-values[top], kind="stable")].tolist()
+            values = np.where(values < least, values, 0)
+    rest = np.flatnonzero(values > 0)
+    yield from rest[np.argsort(-values[rest], kind="stable")].tolist()
