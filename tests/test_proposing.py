@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from planted_index import Plant, planted, sentences
 
@@ -180,6 +180,7 @@ WORDS = st.text(" abor\n\t\r”“\\unx0,é日\u2028\x00\u202e\u00a0", min_size=
 
 
 @given(st.lists(WORDS, min_size=1, max_size=3), st.sampled_from(["", "after ", "says "]))
+@example(["a” or “b", "” “", "\\", "\\” or “x"], "says ")
 def test_any_word_can_stand_in_a_rule_and_a_rule_is_a_label(words: list[str], place: Any) -> None:
     rule = Rule((Clause(place.strip(), tuple((word,) for word in words)),))
     text = str(rule)
@@ -234,7 +235,7 @@ def test_a_rule_holds_where_it_says(
 
 
 def test_words_are_read_without_case_and_space(tmp_path: Path) -> None:
-    windows = [["The", " cat", " sat"], ["see", " the", " Cat"], ["THE", "ory", "\n", "\n\n", "12"]]
+    windows = [["The", " cat", " sat"], ["see", " the", " Cat"], ["THE", "ory", "\n", "\n\n", "12", ""]]
     index = planted(tmp_path / "x", windows, {(0, 0): near("cat", 0)})
     sheet = sheet_of(index)
 
@@ -249,10 +250,11 @@ def test_words_are_read_without_case_and_space(tmp_path: Path) -> None:
     assert holds(quoted("\n")) == [8]
     assert holds("a line break") == [8, 9]
     assert holds("a number") == [10]
+    assert holds("“�”") == [11]  # part of a letter
 
 
 def test_a_quote_and_other_marks_stand_in_rules(tmp_path: Path) -> None:
-    marks = ["”", "\\", "\n", "“", ", “", " or "]
+    marks = ["”", "\\", "\n", "“", ", “", " or ", "” or “", "�"]
     windows = [
         [mark, " x", *random_tail] for mark in marks for random_tail in (["a"], ["b"], ["c"])
     ]

@@ -98,8 +98,9 @@ class Vocabulary:
 
 
 def fold(text: str) -> str:
-    """A token's text without space around it and without case; space alone stays."""
-    return text.strip().casefold() or text
+    """A token's text without space around it and without case. Space alone stays; a token that adds
+    nothing, as it is a part of a letter, is "�"."""
+    return text.strip().casefold() or text or "�"
 
 
 def _joins(letter: str) -> bool:

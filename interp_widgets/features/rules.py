@@ -100,8 +100,7 @@ def parse(text: str) -> Rule | None:
             kinds = tuple((name,) for name in found["kind"].split(" or "))
             clauses.append(Clause("kind", kinds))
         else:
-            parts = re.split(r"(?<=”) or (?=“)", found["words"])
-            words = tuple(tuple(map(_unquoted, _WORD.findall(part))) for part in parts)
+            words = _sequences(found["words"])
             place: Place = next(p for p in get_args(Place) if p == (found["place"] or "").strip())
             if any(len(w) > (2 if place in PAIRED else 1) for w in words):
                 return None
@@ -150,6 +149,18 @@ def _holds(clause: Clause, sheet: Sheet, places: Ints) -> Bools:
                 there &= before == vocabulary.number(words[0])
             found |= there
     return found
+
+
+def _sequences(text: str) -> tuple[Words, ...]:
+    """Quoted words, in sequences between which "or" stands."""
+    found: list[Words] = []
+    for match in re.finditer(rf"(?P<joint> or | |)(?P<word>{_WORD.pattern})", text):
+        word = _unquoted(match["word"])
+        if match["joint"] == " ":
+            found[-1] = (*found[-1], word)
+        else:
+            found.append((word,))
+    return tuple(found)
 
 
 def _unquoted(word: str) -> str:
