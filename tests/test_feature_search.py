@@ -225,3 +225,19 @@ def test_units_that_promote_a_token_are_those_of_the_weights(found: Index) -> No
 def test_the_index_itself_searches(found: Index) -> None:
     assert found.search("texas") == search(found, "texas")
     assert found.search("texas", by="token", n=3) == search(found, "texas", by="token", n=3)
+
+
+def test_a_feature_asks_and_judges_with_the_users_language_model(found: Index) -> None:
+    feature = found[0, 31]
+    asked: list[str] = []
+
+    def model(prompt: str) -> str:
+        asked.append(prompt)
+        return "LABEL: containing" if "LABEL" in prompt else "[1, 0, 1, 0, 1]"
+
+    label = feature.ask(model, examples=3)
+    assert (label.text, len(asked)) == ("containing", 1)
+    score = feature.judge(label, model, texts=5, controls=1)
+    assert len(asked) == 1 + 2 * 2
+    assert score.n_active + score.n_other == 10
+    assert score.auroc == score.control

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,22 @@ class Feature:
         if wanted is None:
             raise FeatureError(f"{self.name} has no label yet: give one.")
         return detect(self.index, self.layer, self.feature, wanted)
+
+    def ask(self, language_model: Callable[[str], str], *, examples: int = 20) -> Label:
+        """The label that your own language model gives to the strongest examples; `judge` scores
+        it, `index.book.put` keeps it. See `features.hook.ask`."""
+        from .hook import ask
+
+        return ask(self.index, self.layer, self.feature, language_model, examples=examples)
+
+    def judge(
+        self, label: str | Label, language_model: Callable[[str], str], **how: Any
+    ) -> Detection:
+        """How well your own language model tells with a label on which texts it fires; see
+        `features.hook.judge`."""
+        from .hook import judge
+
+        return judge(self.index, self.layer, self.feature, label, language_model, **how)
 
     def card(self, *, here: float | None = None, weights: bool = True) -> dict[str, Any]:
         """Everything above as plain JSON; see `features.card`."""
