@@ -16,6 +16,7 @@ from interp_widgets import load
 from interp_widgets.dictionaries import load as load_dictionary
 from interp_widgets.features import FeatureError, Index, index, index_for
 from interp_widgets.features.card import card
+from interp_widgets.features.detection import detect
 from interp_widgets.features.stored import StoredIndex
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model
@@ -295,6 +296,33 @@ class TestLabels:
         assert live.view.card["card"]["label"]["kind"] == "shipped"
         send(live.view, type="undo", seq=7)
         assert "no label to take back" in live.view.told["text"]
+
+    def test_a_label_by_hand_is_tested_by_the_examples_it_was_given_for(
+        self, live: Live, texas: tuple[int, int], organism: Index
+    ) -> None:
+        live.open(*texas)
+        live.wait("card", PATIENCE)
+        organism.book.put(*texas, "lone star state")
+        live.wait("label of card", PATIENCE)
+        shown = live.view.card["card"]["label"]
+        found = detect(organism, *texas, "lone star state")
+        assert (shown["score"], shown["low"], shown["control"]) == (
+            found.auroc,
+            found.low,
+            found.control,
+        )
+        assert (shown["active"], shown["samples"]) == (
+            found.n_active,
+            found.n_active + found.n_other,
+        )
+        assert shown["by"] == "examples"
+        assert shown["testing"] is False
+        kept = organism.book.get(*texas)
+        assert kept is not None
+        assert kept.score is None  # a score of the examples is no claim of the label's
+        organism.book.put(*texas, "“texas”")
+        live.wait("label of card", PATIENCE)
+        assert live.view.card["card"]["label"]["by"] == "rule"
 
     def test_an_empty_label_takes_it_away(
         self, live: Live, texas: tuple[int, int], organism: Index

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..features.card import card
@@ -21,6 +22,7 @@ from ..features.index import Index
 from ..jobs import Job
 from .features_asks import Ask
 from .features_pages import page, relabelled
+from .features_scores import proposal_row, tested
 from .features_view import FeaturesView
 
 #: Seconds between two messages about the making of an index, at least.
@@ -152,6 +154,7 @@ class Live:
             show(where, _opened(seq, name, {**first, "pending": True}))
             self._show_firing(show)
             show(where, _opened(seq, name, card(self.index, *spot, here=here)))
+            self._test_label(where)
             self._picture()
 
         def failed(message: str) -> None:
@@ -248,7 +251,7 @@ class Live:
         def work(job: Job[None], show: Show) -> None:
             found = self.index[spot].propose()
             self._proposed = (spot, found)
-            rows = [_proposal(each) for each in found]
+            rows = [proposal_row(each) for each in found]
             show("proposals", {"name": name, "state": "done", "message": "", "proposals": rows})
 
         def failed(message: str) -> None:
@@ -269,9 +272,37 @@ class Live:
                     now = card(self.index, *at, weights=False)["label"]
                     new = {**shown["card"], "label": now}
                     setattr(self.view, where, {**shown, "card": new})
+                    self._test_label(where)
             self.view.page = relabelled(self.index, self.view.page)
             self.view.live = self._live()
         self._picture()
+
+    def _test_label(self, where: str) -> None:
+        """A label that nobody has tested is tested here; its score is shown, and not kept."""
+        with self._lock:
+            shown = getattr(self.view, where)
+            found = shown.get("card") or {}
+            label = found.get("label")
+            if not label or label["score"] is not None or not found["indexed"]:
+                return
+            spot, text = (found["layer"], found["feature"]), label["text"]
+
+            def put(more: dict[str, Any]) -> None:
+                now = getattr(self.view, where)
+                at = (now.get("card") or {}).get("label")
+                if now.get("name") == shown["name"] and at and at["text"] == text:
+                    new = {**now["card"], "label": {**at, **more}}
+                    setattr(self.view, where, {**now, "card": new})
+
+            def work(job: Job[None], show: Show) -> None:
+                score = tested(self.index, spot, text)
+                with self._lock:
+                    job.check()
+                    put({"testing": False, **score})
+
+            put({"testing": True})
+            failed = partial(_untested, put)
+            self._begin(f"label of {where}", work, failed)
 
     def _steer(self, spot: Spot, seq: int) -> None:
         layer, feature = spot
@@ -386,14 +417,5 @@ def _firing(seq: int, text: str, state: str, message: str = "") -> dict[str, Any
     return {**words, "tokens": [], "of": {}}
 
 
-def _proposal(each: Any) -> dict[str, Any]:
-    score = each.score
-    return {
-        "text": each.text,
-        "rule": f"counted over the index: {each.kind}",
-        "score": finite(score.auroc),
-        "low": finite(score.low),
-        "high": finite(score.high),
-        "control": finite(score.control),
-        "samples": score.n_active + score.n_other,
-    }
+def _untested(put: Callable[[dict[str, Any]], None], message: str) -> None:
+    put({"testing": False, "why": message})

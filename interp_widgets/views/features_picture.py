@@ -84,7 +84,8 @@ def _row(text: str, number: str) -> str:
 
 
 def _line(example: Row, top: float) -> str:
-    trigger, parts = example["trigger"], []
+    trigger = example["trigger"]
+    parts: list[str] = []
     for at, (token, value) in enumerate(
         zip(example["tokens"], example["activations"], strict=False)
     ):

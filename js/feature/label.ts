@@ -143,6 +143,7 @@ export class LabelLine {
       : "Shown instead: the token of its strongest example. Click it to give a label.";
     this.chip.classList.toggle("iw-c-none", !label);
     this.score.textContent = label ? scoreText(label) : "";
+    this.score.title = label?.why ? `Not tested: ${label.why}` : SCORE_HELP;
   }
 
   showProposals(shown: ProposalsShown | null): void {

@@ -16,6 +16,13 @@ export interface Label {
   readonly control: number | null;
   readonly samples: number;
   readonly date: string;
+  /** Of the samples, so many were active. */
+  readonly active?: number;
+  /** What was tested: the words of a label that is a rule, else the examples it was given for. */
+  readonly by?: "rule" | "examples";
+  readonly testing?: boolean;
+  /** Why it could not be tested. */
+  readonly why?: string;
 }
 
 export interface CardExample extends Example {
@@ -122,6 +129,7 @@ export interface Proposal {
   readonly high: number | null;
   readonly control: number | null;
   readonly samples: number;
+  readonly active?: number;
 }
 
 export interface ProposalsShown {

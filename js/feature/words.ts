@@ -1,20 +1,29 @@
 /** The sentences of a card: every number with its control, and on how many samples it rests. */
 import { count, number, percent, plural, probability } from "../shared/format";
-import type { Card, Control, Label, Proposal } from "./state";
+import type { Card, Control, Label } from "./state";
 
-type Score = Pick<Label | Proposal, "score" | "low" | "high" | "control" | "samples">;
+type Score = Pick<Label, "score" | "low" | "high" | "control" | "samples"> &
+  Partial<Pick<Label, "active" | "by" | "testing">>;
 
-/** “separates .94 [.90, .97]; random labels .51” */
-export function scoreText({ score, low, high, control, samples }: Score): string {
-  if (score === null) return "not tested";
+/** “separates .94 [.90, .97]; random labels .51 on 12 active and 400 other tokens” */
+export function scoreText(label: Score): string {
+  const { score, low, high, control, samples, active } = label;
+  if (score === null) return label.testing ? "testing it on other text …" : "not tested";
+  const examples = label.by === "examples";
   const range = low !== null && high !== null ? ` [${probability(low)}, ${probability(high)}]` : "";
-  const chance = control === null ? "" : `; random labels ${probability(control)}`;
-  const on = samples > 0 ? ` on ${plural(samples, "sample")}` : "";
-  return `separates ${probability(score)}${range}${chance}${on}`;
+  const random = examples ? "those of random features" : "random labels";
+  const chance = control === null ? "" : `; ${random} ${probability(control)}`;
+  const on =
+    active !== undefined
+      ? ` on ${count(active)} active and ${count(samples - active)} other tokens`
+      : samples > 0
+        ? ` on ${plural(samples, "sample")}`
+        : "";
+  return `${examples ? "its examples separate" : "separates"} ${probability(score)}${range}${chance}${on}`;
 }
 
 export const SCORE_HELP =
-  "How well the label tells text the feature is active on from other held-out text: area under the ROC curve, 0.5 is chance, 1 is perfect. In brackets the 95% range; beside it the same for random labels.";
+  "How well the label tells text the feature is active on from other held-out text: area under the ROC curve, 0.5 is chance, 1 is perfect. In brackets the 95% range; beside it the same for random labels. Words that are no rule cannot be tested without a reader: then it is how well the examples tell it, whatever they are called.";
 
 export function origin(label: Label): string {
   return [label.kind, label.source && label.source !== label.kind ? label.source : "", label.date]

@@ -34,6 +34,14 @@ describe("the words of a card", () => {
     );
     const none = { score: null, low: null, high: null, control: null, samples: 0 };
     expect(scoreText(none)).toBe("not tested");
+    expect(scoreText({ ...none, testing: true })).toContain("testing");
+  });
+
+  it("say of words that are no rule that their examples were tested, and on how few", () => {
+    const score = { score: 0.925, low: 0.77, high: 1, control: 0.6, samples: 4007, active: 7 };
+    expect(scoreText({ ...score, by: "examples" })).toBe(
+      "its examples separate .93 [.77, 1.0]; those of random features .60 on 7 active and 4,000 other tokens",
+    );
   });
 
   it("say how often it is active and on how many tokens that rests", () => {

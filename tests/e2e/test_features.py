@@ -64,6 +64,7 @@ def test_search_open_try_a_text_and_name_it_for_good(page: Page, lab: JupyterSer
         page.keyboard.type("lone star state")
         page.keyboard.press("Enter")
         shown.get_by_text("by hand").wait_for()
+        shown.get_by_text("its examples separate").wait_for()
         assert ask(f"index.book.get({layer}, {feature}).text") == "lone star state"
         assert "lone star state" in view.locator(".iw-f-row").first.inner_text()
 
