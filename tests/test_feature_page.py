@@ -172,6 +172,22 @@ def test_hostile_text_stays_text_everywhere() -> None:
         assert cards_in(text)["cards"] == [card]
 
 
+def test_a_foreign_feature_shows_itself_in_a_sandbox(static: Path, tmp_path: Path) -> None:
+    feature = from_neuronpedia(document(explanations=[{"description": HOSTILE}]))
+    page = Page(feature._repr_html_())
+    assert page.tags == ["iframe"]
+    found = dict(page.attributes)
+    assert found["sandbox"] == "allow-scripts"
+    assert found["srcdoc"] == feature_page([feature.card()], "L2/117")
+    saved = feature.save_html(tmp_path / "it.html")
+    assert saved.read_text("utf-8") == found["srcdoc"]
+    # Where nothing is built, its tables are there all the same.
+    (static / "features-standalone.js").unlink()
+    bare = Page(feature._repr_html_())
+    assert set(bare.tags) & {"iframe", "img", "script"} == set()
+    assert "we go up" in bare.cells
+
+
 def test_a_card_without_anything_is_shown() -> None:
     bare = from_neuronpedia({"index": 3, "examples_quantiles": []}).card()
     page = Page(feature_page([bare]))

@@ -7,6 +7,7 @@ among numbers, -1 for a place in a corpus, None for a layer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..dictionaries.labels import Label
@@ -117,6 +118,17 @@ class ForeignFeature:
                 *self.notes,
             ],
         }
+
+    def save_html(self, path: str | Path) -> Path:
+        """One page that shows it, with no kernel and no network."""
+        from ..views.feature_page import save_page
+
+        return save_page([self.card()], path, title=self.name)
+
+    def _repr_html_(self) -> str:
+        from ..views.feature_page import feature_frame
+
+        return feature_frame([self.card()], self.name)
 
     def __repr__(self) -> str:
         named = f", {self.label.text!r}" if self.label else ""

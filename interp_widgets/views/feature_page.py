@@ -89,6 +89,19 @@ def save_page(cards: Sequence[Card], path: str | pathlib.Path, *, title: str = "
     return target
 
 
+def feature_frame(cards: Sequence[Card], title: str, height: int = 480) -> str:
+    """The page in a frame, for the output of a cell: it runs in a sandbox and cannot reach the
+    notebook around it. Without the built views, the plain tables."""
+    try:
+        page = feature_page(cards, title)
+    except FileNotFoundError:
+        return "".join(map(_plain, cards))
+    return (
+        f'<iframe sandbox="allow-scripts" title="{_text(title)}" srcdoc="{html.escape(page)}" '
+        f'style="width:100%;height:{height}px;border:0"></iframe>'
+    )
+
+
 # --- for readers without scripts -----------------------------------------------------------------
 
 

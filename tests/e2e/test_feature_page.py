@@ -99,6 +99,17 @@ def test_the_page_is_dark_where_its_reader_is_and_white_on_paper(
     assert page.locator("ol.iw-c-examples").first.is_visible()
 
 
+def test_a_foreign_feature_in_a_cell_stays_in_its_frame(page: Page) -> None:
+    text = "<u id=got>up</u><script>parent.document.title = 'gone'</script>"
+    row = {"tokens": ["go", text], "values": [0, 1.5]}
+    feature = from_neuronpedia({"index": 3, "layer": "1-res", "activations": [row]})
+    page.set_content(f"<title>cell</title>{feature._repr_html_()}")
+    inside = page.frame_locator("iframe")
+    assert text in inside.locator("article.iw-card").inner_text()
+    assert inside.locator("#got").count() == 0
+    assert page.title() == "cell"
+
+
 def test_without_scripts_the_page_is_a_table(browser: Browser, saved: pathlib.Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     try:
