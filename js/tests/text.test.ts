@@ -457,7 +457,9 @@ describe("the view", () => {
     expect(host.run).not.toHaveBeenCalled();
     key(field, "Enter");
     expect(host.run.mock.calls).toEqual([["the state of ohio is"]]);
+    view.setLive({ ...LIVE, problem: "Refused." });
     all(".iw-x-side button")[0].click();
+    expect(field.value).toBe("the state of ohio is"); // to be put right
     key(field, "Escape");
     expect(field.hidden).toBe(true);
   });
@@ -495,6 +497,9 @@ describe("the view", () => {
     expect(notice().hidden).toBe(true);
     view.setLive({ ...LIVE, state: "computing", message: "running the prompt", progress: 0.1 });
     expect(notice().textContent).toBe("Running the prompt …");
+    const other = { ...LIVE, prompt: "the state miami is", message: "starting" };
+    view.setLive({ ...other, state: "computing" });
+    expect(notice().textContent).toBe("Waiting for the model: “the state miami is” …");
     expect(shown("Cancel")).toBe(true);
     view.setLive({ ...LIVE, state: "cancelled", message: "Cancelled: …" });
     expect(notice().textContent).toContain("Cancelled.");

@@ -1,6 +1,7 @@
 /** How many features there are, what of them is shown and in which order, undo and help. */
 import { button, h } from "../shared/dom";
 import type { Arrange, Choice, Live } from "./state";
+import { capital } from "./words";
 
 const OFFLINE =
   "No kernel behind this view. Brushing works all the same; run its cell again for another prompt.";
@@ -153,8 +154,4 @@ export class Header {
 function titleOf(live: Live): string {
   const of = live.scan || live.model;
   return live.unit === "feature" ? `Features of ${of}` : capital(of);
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -130,6 +130,17 @@ export class Prompt {
     }
   }
 
+  /** Scrolls the text, and nothing around it. */
+  reveal(at: number): void {
+    const [el, { text }] = [this.els[at], this];
+    if (!el) return;
+    const [top, bottom] = [el.offsetTop - text.offsetTop, el.offsetTop - text.offsetTop + 24];
+    if (top < text.scrollTop) text.scrollTop = top;
+    else if (bottom > text.scrollTop + text.clientHeight) {
+      text.scrollTop = bottom - text.clientHeight;
+    }
+  }
+
   /** Two-sided units have two colours. */
   setTwoSided(twoSided: boolean): void {
     this.text.classList.toggle("iw-x-two", twoSided);
@@ -190,7 +201,8 @@ export class Prompt {
     this.els[this.focus]?.setAttribute("tabindex", "-1");
     this.focus = at;
     this.els[at]?.setAttribute("tabindex", "0");
-    this.els[at]?.focus({ preventScroll: false });
+    this.els[at]?.focus({ preventScroll: true });
+    this.reveal(at);
   }
 
   private typed(event: KeyboardEvent): void {

@@ -136,8 +136,8 @@ export class View {
     if (before.state !== this.live.state) {
       const sentence = stateSentence(this.live);
       this.speak(sentence || (before.state === "computing" ? "Done." : ""));
-      if (this.live.state !== "computing") this.asked = "";
     }
+    if (before.prompt !== this.live.prompt) this.asked = ""; // a prompt that was refused stays
     if (this.live.told && this.live.told !== before.told) this.speak(this.live.told);
     this.show();
   }
@@ -219,6 +219,7 @@ export class View {
         const best = this.shown.rows[0];
         const first = best === undefined ? "" : `; first: ${firing.name(best)}`;
         this.speak(`Brushed ${tokensText(firing, tokens)}${first}`);
+        this.reveal(tokens[0]);
       }
       this.matrix.toTop();
       return;
@@ -239,7 +240,13 @@ export class View {
     if (add) this.change({ selected: on ? others : [...selected, unit] });
     else this.change({ selected: on && others.length === 0 ? [] : [unit] });
     const left = this.choice.selected.length;
+    if (!on) this.reveal(firing.peakAt[row]);
     this.speak(`${firing.name(row)} ${left > 0 && !on ? "selected" : "taken"}, ${left} in all`);
+  }
+
+  private reveal(position: number): void {
+    this.matrix.revealToken(position);
+    this.prompt.reveal(position);
   }
 
   private clear(): void {
@@ -289,7 +296,9 @@ export class View {
 
   private show(): void {
     const { root, live, firing, choice, shown, hover } = this;
-    const sentence = this.broken || this.said || stateSentence(live);
+    const stale = live.state === "computing" && firing?.data.header.prompt !== live.prompt;
+    const news = stateSentence(live, stale && firing !== null);
+    const sentence = this.broken || this.said || news;
     root.dataset.iwState = live.state;
     root.dataset.iwTokens = choice.tokens.join(" ");
     root.dataset.iwSelected = choice.selected.map(codeOf).join(" ");
@@ -306,7 +315,6 @@ export class View {
       return;
     }
     const { header } = firing.data;
-    const stale = live.state === "computing" && header.prompt !== live.prompt;
     root.classList.toggle("iw-x-stale", stale);
     const selected = choice.selected.map((unit) => firing.rowOf(unit)).filter((row) => row >= 0);
     const shading = selected.length === 0 && hover.row !== null ? [hover.row] : selected;

@@ -119,15 +119,19 @@ export function rowsSentence(firing: Firing, shown: Shown, choice: Choice, query
     : `${all}${among}${cut}`;
 }
 
-/** How far the computation is, or why there is nothing; "" where all is well. */
-export function stateSentence(live: Live): string {
+/**
+ * How far the computation is, or why there is nothing; "" where all is well. other: what is shown is
+ * of another prompt.
+ */
+export function stateSentence(live: Live, other = false): string {
   switch (live.state) {
     case "empty":
       return "Nothing to show: iw.text(model, prompt) makes a view that is full.";
-    case "computing":
-      return live.message === "starting" || live.message === ""
-        ? "Waiting for the model …"
-        : `${live.message[0].toUpperCase()}${live.message.slice(1)} …`;
+    case "computing": {
+      const waiting = live.message === "starting" || live.message === "";
+      const what = waiting ? "Waiting for the model" : capital(live.message);
+      return other ? `${what}: “${clip(live.prompt, 70)}” …` : `${what} …`;
+    }
     case "cancelled":
       return live.message.startsWith("Saved")
         ? live.message
@@ -137,6 +141,10 @@ export function stateSentence(live: Live): string {
     case "done":
       return "";
   }
+}
+
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 export function ended(text: string): string {
