@@ -16,6 +16,7 @@ from interp_widgets.dictionaries.labels import Label
 from interp_widgets.features import FeatureError, Index, StoredIndex, index
 from interp_widgets.features.book import LabelBook
 from interp_widgets.features.card import card, chance_together
+from interp_widgets.features.neuronpedia import from_neuronpedia
 from interp_widgets.features.units import units_of
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models.interventions import residual
@@ -380,6 +381,10 @@ def test_a_direction_goes_by_its_name(tmp_path: Path) -> None:
     assert shown["label"]["text"] == "truth"
     assert shown["examples"]
     assert shown["negative"]
+    read = from_neuronpedia(made[1, 0].to_neuronpedia())
+    assert read.unit == "direction"
+    assert read.label is not None
+    assert read.label.text == "truth"
     json.dumps(shown, allow_nan=False)
 
 

@@ -76,14 +76,15 @@ def card(
         "documents": stored.about.documents if stored else 0,
         "complete": stored.about.complete if stored else False,
         "indexed": stored is not None,
-        "label": label_row(_label(index, layer, feature)),
+        "label": label_row(label_of(index, layer, feature)),
         **_corpus(stored, layer, feature, here),
         **_weights(index, stored, layer, feature, weights, notes),
         "notes": notes,
     }
 
 
-def _label(index: Index, layer: int, feature: int) -> Label | None:
+def label_of(index: Index, layer: int, feature: int) -> Label | None:
+    """The label of a unit; a direction without one goes by its name."""
     name = index.units.names.get((layer, feature))
     found = index.book.get(layer, feature)
     return found or (Label(name, kind="by hand", source=_BY_HAND) if name else None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .index import Index
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Imported:
     """What became of an export.
 
@@ -37,7 +37,7 @@ class Imported:
     empty: int
     absent: int
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         said = f"{len(self.features):,} features were labelled"
         left = [
             (self.kept, "have a label of yours, which stayed"),
