@@ -493,6 +493,15 @@ class TestLinks:
         graph.view.selected = [node.id]
         assert (other.selected, other.tokens) == ([(node.layer, node.feature)], [])
 
+    def test_a_feature_opens_its_card_and_a_card_selects_its_feature(self, done: Text) -> None:
+        link(done, done.index)
+        done.tokens = [2]
+        done.selected = [(1, 5)]
+        cards = done.index.view.source
+        assert cards.opened == (1, 5)
+        cards.open(0, 2)
+        assert (done.selected, done.tokens) == ([(0, 2)], [2])
+
     def test_features_sent_to_a_steering_become_a_slider_at_rest(
         self, model: Model, dictionary: Any, done: Text
     ) -> None:

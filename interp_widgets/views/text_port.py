@@ -39,11 +39,11 @@ class TextPort:
 
     def show(self, spots: frozenset[Spot], same_prompt: bool) -> None:
         units = sorted({(s.layer, s.unit[1]) for s in spots if s.unit and self._has(s)})
-        positions = sorted({s.position for s in spots}) if same_prompt else []
-        if spots and not units and not positions:
+        if spots and not units and not same_prompt:
             return  # of another prompt and other units: there is nothing here to select
         with self.text.view.hold_sync():
-            self.text.tokens = positions
+            if same_prompt:
+                self.text.tokens = sorted({s.position for s in spots})
             self.text.selected = units
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
