@@ -33,6 +33,7 @@ from .units import DenseUnits, Units, What, units_of
 if TYPE_CHECKING:
     from ..views.text_live import Text as TextOfFeatures
     from .book import LabelBook
+    from .neuronpedia import Imported
     from .search import Found
     from .weights import Weights
 
@@ -181,6 +182,18 @@ class Index:
         from ..views.text_live import Text
 
         return Text(self, prompt)
+
+    def import_labels(self, source: str | Path, **how: Any) -> Imported:
+        """Label features from an export of explanations; see `neuronpedia.import_labels`."""
+        from .neuronpedia import import_labels
+
+        return import_labels(self, source, **how)
+
+    def write_neuronpedia(self, folder: str | Path, **how: Any) -> Path:
+        """Feature files for Neuronpedia or circuit-tracer; see `neuronpedia.write_neuronpedia`."""
+        from .neuronpedia import write_neuronpedia
+
+        return write_neuronpedia(self, folder, **how)
 
     def search(self, query: str = "", **how: Any) -> list[Found]:
         """Units by label, number or text; see `features.search.search`."""

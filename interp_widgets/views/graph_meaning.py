@@ -9,16 +9,18 @@ Labels that a user gave elsewhere stand in each new graph from the start.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..attribution.table import FEATURE
 from ..features.card import card
+from ..features.errors import FeatureError
 from ..features.known import index_for
+from .features_scores import proposal_row, tested
 from .graph_asks import Request
-from .graph_signals import Answer, Signals, number, numbers
+from .graph_signals import Answer, Signals, numbers
 
 if TYPE_CHECKING:
     from ..attribution.graph import Graph
@@ -71,7 +73,17 @@ def meaning(graph: Graph, request: Request, signals: Signals) -> Answer:
     first = card(index, layer, feature, here=here, weights=False)
     signals.offer({**first, "pending": True})
     signals.report(0.3, "reading the weights")
-    return card(index, layer, feature, here=here)
+    whole = card(index, layer, feature, here=here)
+    called = whole["label"]
+    if called and called["score"] is None and whole["indexed"]:
+        signals.offer({**whole, "label": {**called, "testing": True}})
+        signals.report(0.6, "testing the label on held-out text")
+        try:
+            score = tested(index, (layer, feature), called["text"])
+        except FeatureError as error:
+            score = {"why": str(error)}
+        whole["label"] = {**called, "testing": False, **score}
+    return whole
 
 
 def firing(graph: Graph, request: Request, signals: Signals) -> Answer:
@@ -89,20 +101,6 @@ def naming(graph: Graph, request: Request, signals: Signals) -> Answer:
     index, unit = index_of(graph), unit_of(graph, id)
     signals.report(0.1, "comparing examples with other text")
     return {"proposals": [proposal_row(each) for each in index[unit].propose()]}
-
-
-def proposal_row(proposal: Any) -> Answer:
-    """A proposal as the card shows it."""
-    score = proposal.score
-    return {
-        "text": proposal.text,
-        "rule": proposal.kind,
-        "score": number(score.auroc),
-        "low": number(score.low),
-        "high": number(score.high),
-        "control": number(score.control),
-        "samples": score.n_active + score.n_other,
-    }
 
 
 def label(graph: Graph, id: str, text: str, proposed: int | None = None) -> dict[str, str]:
