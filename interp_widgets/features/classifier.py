@@ -53,8 +53,8 @@ def learn(sheet: Sheet, examples: Ints) -> Classifier:
     """What tokens of the sheet have in common, as against all common tokens."""
     n = len(sheet.vocabulary)
     # One more of each word: what was not seen at large is rare, and not impossible.
-    share = np.bincount(sheet.word[sheet.all_common], minlength=n) + 1.0
-    share /= share.sum()
+    counts = np.bincount(sheet.word[sheet.all_common], minlength=n) + 1.0
+    share: NDArray[np.float64] = np.asarray(counts / counts.sum(), dtype=np.float64)
     weights = {
         place: _weights(sheet.beside(examples, step), share) for place, step in STEPS.items()
     }
