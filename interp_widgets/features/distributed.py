@@ -7,13 +7,14 @@ by another one; at most two shards per worker are on the way.
 
 The index is, byte for byte, the one that a single process makes: a shard is encoded alone and in the
 same batches, and with as many threads as the driver has, because the order in which a matrix product
-adds up depends on them (Ray gives its workers one). Where workers have other processors or torch
-builds than the driver, values may differ in the last bit before they are rounded to float16.
+adds up depends on them (Ray gives its workers one). Where workers have other processors than the
+driver, values may differ in the last bit before they are rounded to float16.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -66,7 +67,7 @@ class RayWorkers:
         """Each shard with what its file holds, in the order in which they are done."""
         ray = _ray()
         if not ray.is_initialized():
-            ray.init(log_to_driver=False)
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
         job = self._job(model, units)
         gpus = job.gpus
         task = ray.remote(_encode).options(
