@@ -5,10 +5,14 @@ import { count } from "../shared/format";
 import { type Live, nameOf, type Page, type Row, type Spot } from "./state";
 import { foundText, rowFigure } from "./words";
 
+/** So many on each side of the trigger fit into the widest list. */
+const LETTERS = 34;
+
 export class List {
   readonly el: HTMLElement;
   private readonly facts = h("div", { class: "iw-f-facts", attrs: { "aria-live": "polite" } });
   private readonly list = h("ul", { class: "iw-f-list", attrs: { "aria-label": "Features" } });
+  private readonly items = new Map<string, HTMLLIElement>();
   private drawn = "";
   private opened = "";
 
@@ -29,7 +33,15 @@ export class List {
     this.drawn = key;
     const held = (this.list.getRootNode() as Document | ShadowRoot).activeElement as HTMLElement;
     const focused = this.list.contains(held) ? held.dataset.row : undefined;
-    const items = page.found.map((row) => h("li", {}, this.row(row, page)));
+    // Rows that stay keep their elements: “more” draws only what is new.
+    const before = new Map(this.items);
+    this.items.clear();
+    const items = page.found.map((row) => {
+      const key = JSON.stringify([row, page.mode, page.sort]);
+      const item = before.get(key) ?? h("li", {}, this.row(row, page));
+      this.items.set(key, item);
+      return item;
+    });
     const rest = page.total - page.found.length;
     if (rest > 0 && page.found.length > 0) {
       const more = button(`+${count(rest)} more`, () => this.more(), { class: "iw-f-more" });
@@ -86,7 +98,7 @@ export class List {
         h("span", { class: "iw-f-code" }, name),
         h("span", { class: "iw-f-figure", title }, figure),
       ),
-      example ? kwicLine(example, strongest([example])) : "",
+      example ? kwicLine(example, strongest([example]), LETTERS) : "",
     );
     return el;
   }

@@ -54,6 +54,25 @@ export function tokenParts(
   return blank ? [blank, el] : [el];
 }
 
+/** The tokens from and to that fit into so many letters before and after the trigger. */
+function around(
+  words: readonly string[],
+  trigger: number,
+  [before, after]: readonly [number, number],
+): readonly [number, number] {
+  let from = trigger;
+  for (let room = before; from > 0; from--) {
+    room -= wide(words[from - 1]);
+    if (room < 0) break;
+  }
+  let to = trigger + 1;
+  for (let room = after; to < words.length; to++) {
+    room -= wide(words[to]);
+    if (room < 0) break;
+  }
+  return [from, to];
+}
+
 /**
  * One line around the trigger, as many letters before and after as asked; null: all of it. The
  * trigger is always whole, so it can be seen however narrow the line is.
@@ -65,20 +84,7 @@ export function exampleLine(
 ): HTMLElement {
   const words = example.tokens.map(visible);
   const { trigger } = example;
-  let from = 0;
-  let to = words.length;
-  if (letters) {
-    from = trigger;
-    for (let room = letters[0]; from > 0; from--) {
-      room -= wide(words[from - 1]);
-      if (room < 0) break;
-    }
-    to = trigger + 1;
-    for (let room = letters[1]; to < words.length; to++) {
-      room -= wide(words[to]);
-      if (room < 0) break;
-    }
-  }
+  const [from, to] = letters ? around(words, trigger, letters) : [0, words.length];
   const line = h("span", { class: "iw-text", attrs: { dir: "ltr" } });
   if (from > 0) line.append("…");
   for (let at = from; at < to; at++) {
@@ -94,29 +100,33 @@ export function exampleLine(
  * Keyword in context: the trigger stands in the middle of the line, whatever its width, so that
  * lines below each other can be read down the middle. Tokens that do not fit are left out whole:
  * they wrap out of a box of one line, those before the trigger from right to left.
+ *
+ * letters: so many on each side can be in sight at most; what lies further off is not drawn.
  */
-export function kwicLine(example: Example, top: number): HTMLElement {
-  const { tokens, activations, trigger } = example;
+export function kwicLine(example: Example, top: number, letters = 90): HTMLElement {
+  const { activations, trigger } = example;
+  const words = example.tokens.map(visible);
+  const [from, to] = around(words, trigger, [letters, letters]);
   const part = (at: number) =>
     h(
       "span",
       { class: "iw-kwictoken" },
-      ...tokenParts(visible(tokens[at]), activations[at] ?? 0, top, at === trigger),
+      ...tokenParts(words[at], activations[at] ?? 0, top, at === trigger),
     );
   const before = h("span", { class: "iw-kwicbefore" });
   // In the document in reading order; the boxes are filled from the trigger outwards.
-  for (let at = 0; at < trigger; at++) {
+  for (let at = from; at < trigger; at++) {
     const el = part(at);
     el.style.order = String(trigger - at);
     before.append(el);
   }
   const after = h("span", { class: "iw-kwicafter" });
-  for (let at = trigger + 1; at < tokens.length; at++) after.append(part(at));
+  for (let at = trigger + 1; at < to; at++) after.append(part(at));
   return h(
     "span",
     { class: "iw-text iw-kwic", attrs: { dir: "ltr" } },
     before,
-    h("span", { class: "iw-kwictrigger" }, ...(trigger < tokens.length ? [part(trigger)] : [])),
+    h("span", { class: "iw-kwictrigger" }, ...(trigger < words.length ? [part(trigger)] : [])),
     after,
   );
 }

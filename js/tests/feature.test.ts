@@ -111,6 +111,12 @@ describe("a line of context", () => {
     expect(orders).toEqual([3, 2, 1]);
   });
 
+  it("draws no more than can be seen", () => {
+    const words = Array.from({ length: 61 }, (_, at) => `w${at}`).join(" ");
+    const line = kwicLine(exampleOf(words, 30, 2), 2, 16);
+    expect(line.textContent).toBe(" w26 w27 w28 w29 w30 w31 w32 w33 w34");
+  });
+
   it("shades below zero in another way", () => {
     const line = kwicLine(exampleOf("a b", 1, -2), 2);
     expect(line.querySelector("mark")?.classList.contains("iw-negative")).toBe(true);

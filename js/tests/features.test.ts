@@ -146,8 +146,13 @@ describe("the browser", () => {
     expect(rows()).toEqual(["L2/117", "L2/118"]);
     expect(shown(".iw-f-name").map((el) => el.textContent)).toEqual(["texas", "“worth”"]);
     expect(shown(".iw-f-row")[0].querySelector("mark")?.textContent).toBe("worth");
+    const [first] = shown(".iw-f-row");
     named("+2,302 more")?.click();
     expect(last()).toMatchObject({ type: "search", rows: 32 });
+    const more = [ROW, { ...ROW, feature: 118, label: null, density: 0 }, { ...ROW, feature: 119 }];
+    answer(pageOf(more, { total: 2304 }));
+    expect(rows()).toEqual(["L2/117", "L2/118", "L2/119"]);
+    expect(shown(".iw-f-row")[0]).toBe(first); // only what is new is drawn
   });
 
   it("searches after a pause, in a mode, an order and a layer", () => {
