@@ -286,6 +286,18 @@ class TestTheIndex:
                     assert usual["percentile"][cell] == pytest.approx(100 * weaker / len(known))
         assert some
 
+    def test_counts_weaker_activations_the_same_way_for_few_and_many_tokens(
+        self, stored: StoredIndex
+    ) -> None:
+        layer = next(layer for layer in stored.layers if stored.counts(layer).max() > 5)
+        number = int(stored.counts(layer).argmax())
+        known = stored.entries(layer, number).value
+        for n in (3, 40):  # counted one by one, and sorted
+            value = np.linspace(0.01, float(known.max()) * 1.1, n, dtype=np.float32)
+            rows = rows_of(np.full(n, layer), np.full(n, number), np.arange(n), value)
+            expected = [100 * sum(k < np.float16(v) for k in known) / len(known) for v in value]
+            np.testing.assert_allclose(usual_of(rows, stored).percentile, expected, rtol=1e-6)
+
     def test_that_is_made_later_is_read_when_it_is_there(
         self, model: Model, dictionary: Any, stored: StoredIndex
     ) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..features.stored import StoredIndex
 
 MOST_ROWS, MOST_CELLS = 5000, 2_000_000
+FEW = 16
 STRONG = 99.0  # percentile of the peaks of a layer's units on the prompt
 
 
@@ -37,11 +38,13 @@ def rows_of(
         layer, feature, position, value: [n], in any order, each unit once per position.
         special: so many positions in front count for no peak.
     """
-    order = np.lexsort((position, feature, layer))
-    layer, feature = np.asarray(layer)[order], np.asarray(feature)[order]
-    position, value = np.asarray(position)[order], np.asarray(value, dtype=np.float32)[order]
-    new = np.ones(len(layer), dtype=bool)
-    new[1:] = (layer[1:] != layer[:-1]) | (feature[1:] != feature[:-1])
+    # One key, sorted stably: what comes in order, as a firing does, is sorted quickly.
+    unit = layer.astype(np.int64) * (int(feature.max(initial=0)) + 1) + feature
+    order = np.argsort(unit * (int(position.max(initial=0)) + 1) + position, kind="stable")
+    layer, feature, unit = layer[order], feature[order], unit[order]
+    position, value = position[order], value[order].astype(np.float32)
+    new = np.ones(len(unit), dtype=bool)
+    new[1:] = unit[1:] != unit[:-1]
     starts = np.flatnonzero(new)
     ptr = np.append(starts, len(layer)).astype(np.int64)
     total = len(starts)
@@ -50,16 +53,17 @@ def rows_of(
     peaks = np.maximum.reduceat(np.where(position < special, 0, np.abs(value)), starts)
     strong = {
         int(each): max(float(np.percentile(peaks[layer[starts] == each], STRONG)), 1e-12)
-        for each in np.unique(layer)
+        for each in np.unique(layer[starts])
     }
     most = min(most, max(1, MOST_CELLS * total // len(layer)))
     if total > most:
         strength = peaks / np.array([strong[int(each)] for each in layer[starts]])
-        kept = np.sort(np.argsort(-strength, kind="stable")[:most])
-        cells = np.isin(np.cumsum(new) - 1, kept)
-        sizes = np.diff(ptr)[kept]
+        kept = np.zeros(total, dtype=bool)
+        kept[np.argsort(-strength, kind="stable")[:most]] = True
+        sizes = np.diff(ptr)
+        cells = np.repeat(kept, sizes)
         starts, position, value = starts[kept], position[cells], value[cells]
-        ptr = np.concatenate([[0], np.cumsum(sizes)])
+        ptr = np.concatenate([[0], np.cumsum(sizes[kept])])
     return Rows(layer[starts], feature[starts], ptr, position, value, strong, total)
 
 
@@ -77,7 +81,7 @@ def usual_of(
         check(row, len(rows))
         if layer not in stored.layers:
             continue
-        known = np.sort(np.abs(stored.entries(layer, feature).value))
+        known = np.abs(stored.entries(layer, feature).value)
         count[row] = len(known)
         if not len(known):
             continue
@@ -85,5 +89,12 @@ def usual_of(
         cells = slice(rows.ptr[row], rows.ptr[row + 1])
         # The index rounds to float16, and so do we before we compare.
         here = np.abs(rows.value[cells]).astype(np.float16).astype(np.float32)
-        percentile[cells] = 100 * np.searchsorted(known, here) / len(known)
+        percentile[cells] = 100 * _weaker(known, here) / len(known)
     return Usual(count, mean, percentile, stored.n_tokens)
+
+
+def _weaker(known: NDArray[np.float32], here: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How many of the known values are below each of these; sorting pays where these are many."""
+    if len(here) > FEW:
+        return np.searchsorted(np.sort(known), here)
+    return np.array([np.count_nonzero(known < value) for value in here], dtype=np.int64)

@@ -141,7 +141,9 @@ def test_another_prompt_in_place_cancelled_and_run_again(page: Page, lab: Jupyte
         field.press("Enter")
         busy = views(page, "computing")
         busy.wait_for()
-        busy.get_by_text("Running the prompt: “the capital of the state containing miami").wait_for()
+        busy.get_by_text(
+            "Running the prompt: “the capital of the state containing miami"
+        ).wait_for()
         busy.screenshot(path=SCREENSHOTS / "text-computing.png")
         # What was there can be brushed while the model is busy.
         drag(page, busy, 3, 4)
@@ -211,7 +213,7 @@ def test_a_notebook_reopened_without_its_kernel_shows_a_picture(
 
 
 def test_neurons_have_two_colours(page: Page, lab: JupyterServer) -> None:
-    notebook = notebook_with_text(lab, "neurons.ipynb", 'text(model, PROMPT, "neurons")')
+    notebook = notebook_with_text(lab, "neurons.ipynb", 'iw.text(model, PROMPT, "neurons")')
     open_and_run(page, lab, notebook)
     view = views(page)
     view.wait_for(timeout=180_000)

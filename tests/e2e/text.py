@@ -13,11 +13,11 @@ PROMPT = "the capital of the state containing dallas is"
 LOAD = f"""
 import threading
 import interp_widgets as iw
-from interp_widgets.views.text_live import text
+
 model = iw.load()
 PROMPT = {PROMPT!r}
 """
-SHOW = "seen = text(model, PROMPT)\nseen"
+SHOW = "seen = iw.text(model, PROMPT)\nseen"
 
 # Somebody has the model: nothing is computed before `release.set()`.
 HOLD = """
