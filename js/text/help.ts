@@ -19,7 +19,9 @@ export const HELP: HelpText = {
     ["edit", "writes another prompt in place; Enter runs it, and what is selected stays."],
     ["find", "words of a label, a name such as L2/117, or a layer such as L2."],
     ["by strength", "strongest first: by peak, or by the brushed tokens if there are any."],
-    ["by position", "by the token where a feature peaks, so that what follows what runs down."],
+    ["by layer", "the last layer on top, as in a graph."],
+    ["by position", "by the token where a feature peaks: what fires early stands on top."],
+    ["30 more", "at the end of the list, adds the next strongest rows."],
     ["steer these", "sends the selected features to a linked view: iw.link(text, steering)."],
   ],
   words: [
