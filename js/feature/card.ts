@@ -26,12 +26,14 @@ export const SECTIONS = {
   groups: "Examples from every range of strength, not only the strongest",
   density: "How often it fires, among all features of its layer; the axis is logarithmic",
   activations: "How strongly it fires, over all tokens on which it does",
-  logits: "Next tokens that it raises and lowers by its direct path to the output, norms left out",
+  logits:
+    "Next tokens that it raises and lowers by its direct path to the output, scales of norms left out",
   similar: "Features of any layer whose decoder points the same way (cosine)",
   together: "Features that fire on the same tokens: shared tokens over all tokens of either",
   upstream: "Features whose decoders feed its encoder (virtual weights)",
   downstream: "Features whose encoders its decoder feeds (virtual weights)",
-  effect: "What share of its squared direct effect goes to which layer and to the output",
+  effect:
+    "Who reads what it writes, by layer: squared cosines of the ten strongest readers, above what random directions get",
 } as const;
 
 export class FeatureCard {

@@ -68,7 +68,6 @@ export class Header {
     this.sentence.title = text;
     const computing = live.state === "computing";
     this.cancel.hidden = offline || !computing;
-    this.list.hidden = live.mode === "one";
     this.bar.hidden = !computing;
     this.bar.style.setProperty("--iw-fill", `${(100 * live.progress).toFixed(1)}%`);
     this.bar.setAttribute("aria-valuenow", String(Math.round(100 * live.progress)));
@@ -79,9 +78,11 @@ export class Header {
     if (this.notice.textContent !== notice) this.notice.textContent = notice;
   }
 
-  setWays(back: boolean, forward: boolean, list: boolean): void {
+  /** list: whether it is shown; null where there is none. */
+  setWays(back: boolean, forward: boolean, list: boolean | null): void {
+    this.list.hidden = list === null;
     this.back.disabled = !back;
     this.forward.disabled = !forward;
-    this.list.setAttribute("aria-pressed", String(list));
+    this.list.setAttribute("aria-pressed", String(list === true));
   }
 }

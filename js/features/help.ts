@@ -2,6 +2,9 @@
 import { SECTIONS } from "../feature/card";
 import { type HelpText, legend, mark } from "../shared/help";
 
+/** A section’s heading as it explains itself, inside a list of words. */
+const inside = (text: string): string => `${text.charAt(0).toLowerCase()}${text.slice(1)}.`;
+
 export const HELP: HelpText = {
   title: "How to find out what a feature means",
   intro:
@@ -12,7 +15,10 @@ export const HELP: HelpText = {
       "Fires on word",
       "features that are active on this word in the indexed texts, and on little else.",
     ],
-    ["Fires on text", "runs the model on a text and lists what fires, strongest first."],
+    [
+      "Fires on text",
+      "runs the model on a text and lists what fires, nearest to its own strongest first.",
+    ],
     [
       "Promotes token",
       "features whose decoder raises this token most, in standard deviations (σ) over all tokens.",
@@ -28,16 +34,16 @@ export const HELP: HelpText = {
     ["Steer", "sends the feature to a linked steering, or gives the line of code."],
   ],
   words: [
-    ["Fires on", `${SECTIONS.examples}.`],
-    ["By strength", `${SECTIONS.groups}.`],
-    ["How often", `${SECTIONS.density}.`],
-    ["How strongly", `${SECTIONS.activations}.`],
-    ["Raises, lowers", `${SECTIONS.logits}.`],
-    ["Same way", `${SECTIONS.similar}.`],
-    ["Together", `${SECTIONS.together}.`],
-    ["Reads from", `${SECTIONS.upstream}.`],
-    ["Is read by", `${SECTIONS.downstream}.`],
-    ["Effect", `${SECTIONS.effect}.`],
+    ["Fires on", inside(SECTIONS.examples)],
+    ["By strength", inside(SECTIONS.groups)],
+    ["How often", inside(SECTIONS.density)],
+    ["How strongly", inside(SECTIONS.activations)],
+    ["Raises, lowers", inside(SECTIONS.logits)],
+    ["Same way", inside(SECTIONS.similar)],
+    ["Together", inside(SECTIONS.together)],
+    ["Reads from", inside(SECTIONS.upstream)],
+    ["Is read by", inside(SECTIONS.downstream)],
+    ["Effect", inside(SECTIONS.effect)],
     [
       "Separates",
       "how well a label tells active text from other text: .5 is chance, 1 is perfect; random labels stand beside it.",

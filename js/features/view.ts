@@ -305,6 +305,8 @@ export class View {
   private compare(): void {
     this.beginComparing();
     this.second.want(null, null, `Open another feature to see it beside ${this.firstName}.`);
+    this.listShown = true;
+    if (!this.query && !this.page) this.find(this.search.query);
     this.show();
     this.search.field.focus();
   }
@@ -376,11 +378,13 @@ export class View {
     this.list.setOpened(root.dataset.iwBeside || root.dataset.iwOpened);
     const both = this.comparing && this.second.at !== null;
     root.classList.toggle("iw-f-comparing", both);
-    this.side.hidden = live.mode === "one" || !this.listShown;
+    // A card of its own has no list, until another feature is looked for to stand beside it.
+    const alone = live.mode === "one" && !this.comparing;
+    this.side.hidden = alone || !this.listShown;
     this.header.setWays(
       this.trail.canUndo && !this.comparing,
       this.trail.canRedo && !this.comparing,
-      this.listShown,
+      alone ? null : this.listShown,
     );
     const none = this.first.at === null;
     this.first.el.hidden = none;

@@ -348,6 +348,13 @@ describe("the browser", () => {
     expect(ask).not.toHaveBeenCalled();
     expect(shown(".iw-f-side").length).toBe(0);
     expect(named("list")).toBeUndefined();
+    view.setCard(opened(2, 117));
+    named("compare")?.click(); // to find the other one, there is a list
+    expect(last()).toMatchObject({ type: "search" });
+    expect(shown(".iw-f-side").length).toBe(1);
+    expect(named("list")).toBeDefined();
+    named("close")?.click();
+    expect(shown(".iw-f-side").length).toBe(0);
   });
 
   it("says when there is no kernel, and keeps what is on screen", () => {
