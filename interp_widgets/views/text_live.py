@@ -167,7 +167,10 @@ class Text:
         return self.index.label(layer, number)
 
     def wait(self, timeout: float | None = None) -> Text:
-        """Wait for the prompt's activations. Raises what went wrong, Cancelled or TimeoutError."""
+        """Wait for the prompt's activations, and for what the index says of them.
+
+        Raises what went wrong, Cancelled or TimeoutError.
+        """
         while True:
             job = self._job
             assert job is not None
