@@ -8,21 +8,19 @@ wrong is a sentence in the view.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from ..features.card import card
 from ..features.card_rows import finite
-from ..features.errors import FeatureError
 from ..features.firing import Firing
 from ..features.index import Index
 from ..jobs import Job
 from .features_asks import Ask
-from .features_pages import page, relabelled
-from .features_scores import proposal_row, tested
+from .features_jobs import Latest, Show
+from .features_naming import Naming
+from .features_pages import page
 from .features_view import FeaturesView
 
 #: Seconds between two messages about the making of an index, at least.
@@ -32,8 +30,6 @@ FIRST_PAGE = {"text": "", "mode": "label", "sort": "match", "layer": None, "rows
 Spot = tuple[int, int]
 #: What a linked view does with a feature; it returns a sentence, or raises a ValueError.
 Take = Callable[[Index, Spot], str]
-#: Sets a trait, unless something newer of this kind was asked for.
-Show = Callable[[str, dict[str, Any]], None]
 
 
 def show(index: Index, at: Spot | None = None) -> FeaturesView:
@@ -53,19 +49,17 @@ class Live:
         #: (layer, number) of the open card, and of the one beside it.
         self.opened: Spot | None = None
         self.beside: Spot | None = None
-        self._jobs: dict[str, Job[None]] = {}
-        # A message may arrive in another thread while a job reports.
-        self._lock = threading.RLock()
+        self.jobs = Latest()
+        self._naming = Naming(self)
         self._seq = 0
         self._fired: tuple[str, Firing] | None = None
-        self._proposed: tuple[Spot, list[Any]] | None = None
         self._takers: list[Take] = []
         self._listeners: list[Callable[[int, int], object]] = []
         self._keep: Callable[[Any], None] | None = None
         self._told, self._state = 0.0, ""
         self.view = FeaturesView(self, live=self._live())
         index.on_change(self._changed)
-        index.book.on_change(self._relabelled)
+        index.book.on_change(self._naming.show)
         if at is not None:
             self.open(*at)
 
@@ -87,14 +81,12 @@ class Live:
             self._open("other", ask["spot"], ask["seq"])
         elif kind == "test":
             self._test(ask["text"], ask["seq"])
-        elif kind == "propose":
-            self._propose(ask["spot"])
         elif kind == "steer":
             self._steer(ask["spot"], ask["seq"])
         elif kind == "cancel":
             self.index.cancel()
         else:
-            self._label(ask)
+            self._naming.answer(ask)
 
     def open(self, layer: int, feature: int, *, here: float | None = None) -> None:
         """Show the card of a unit; `here`: its activation at a token that somebody looks at.
@@ -119,10 +111,7 @@ class Live:
 
         Raises what went wrong, Cancelled or TimeoutError.
         """
-        with self._lock:
-            job = self._jobs.get(what)
-        if job is not None:
-            job.wait(timeout)
+        self.jobs.wait(what, timeout)
 
     def first_cards(self, most: int = 12) -> list[dict[str, Any]]:
         """The cards of the first units of the list, as it is ordered before anybody searches."""
@@ -142,10 +131,9 @@ class Live:
         else:
             self.beside = spot
         if spot is None:
-            with self._lock:
-                self._stop(where)
-                self._jobs.pop(where, None)
-                setattr(self.view, where, {"seq": seq, "name": "", "card": None, "message": ""})
+            with self.jobs.lock:
+                self.jobs.stop(where)
+                setattr(self.view, where, _opened(seq, "", None))
             return
         name = f"L{spot[0]}/{spot[1]}"
 
@@ -153,8 +141,10 @@ class Live:
             first = card(self.index, *spot, here=here, weights=False)
             show(where, _opened(seq, name, {**first, "pending": True}))
             self._show_firing(show)
-            show(where, _opened(seq, name, card(self.index, *spot, here=here)))
-            self._test_label(where)
+            full = card(self.index, *spot, here=here)
+            with self.jobs.lock:  # a label may have been given meanwhile
+                show(where, _opened(seq, name, {**full, "label": self._naming.label_of(spot)}))
+            self._naming.test(where)
             self._picture()
 
         def failed(message: str) -> None:
@@ -163,7 +153,7 @@ class Live:
             part = None if kept is None else {**kept, "pending": False}
             setattr(self.view, where, _opened(seq, name, part, message))
 
-        self._begin(where, work, failed)
+        self.jobs.begin(where, self.view, work, failed)
         if where == "card":
             for listener in list(self._listeners):
                 listener(*spot)
@@ -178,15 +168,14 @@ class Live:
             nothing = {"total": 0, "capped": False, "found": []}
             self.view.page = {**query, "state": "failed", "message": message, **nothing}
 
-        self._begin("page", work, failed)
+        self.jobs.begin("page", self.view, work, failed)
 
     # --- test text ---------------------------------------------------------------------------
 
     def _test(self, text: str, seq: int) -> None:
         if not text.strip():
-            with self._lock:
-                self._stop("firing")
-                self._jobs.pop("firing", None)
+            with self.jobs.lock:
+                self.jobs.stop("firing")
                 self._fired = None
                 self.view.firing = _firing(seq, text, "done")
             return
@@ -199,7 +188,7 @@ class Live:
             self._fired = None
             self.view.firing = _firing(seq, text, "failed", message)
 
-        self._begin("firing", work, failed)
+        self.jobs.begin("firing", self.view, work, failed)
 
     def _show_firing(self, show: Show, seq: int | None = None) -> None:
         """The last text on what is open now; also called when another unit is opened."""
@@ -220,136 +209,30 @@ class Live:
             {**_firing(seq, text, "done"), "tokens": list(firing.tokens[first:]), "of": values},
         )
 
-    # --- labels ------------------------------------------------------------------------------
-
-    def _label(self, ask: Ask) -> None:
-        """label, accept and undo: small changes to a file, made where they arrive, in order."""
-        book = self.index.book
-        try:
-            if ask["type"] == "undo":
-                if not book.undo():
-                    self._say("There is no label to take back.", ask["seq"])
-                return
-            layer, feature = ask["spot"]
-            if ask["type"] == "accept":
-                proposed = self._proposed
-                if proposed is None or proposed[0] != ask["spot"]:
-                    return
-                book.put(layer, feature, proposed[1][ask["at"]].label)
-                self.view.proposals = {}
-            elif ask["text"].strip():
-                book.put(layer, feature, ask["text"].strip())
-            elif book.get(layer, feature) is not None:
-                book.remove(layer, feature)
-        except (FeatureError, IndexError) as error:
-            self._say(str(error), ask["seq"])
-            self._relabelled(frozenset())
-
-    def _propose(self, spot: Spot) -> None:
-        name = f"L{spot[0]}/{spot[1]}"
-
-        def work(job: Job[None], show: Show) -> None:
-            found = self.index[spot].propose()
-            self._proposed = (spot, found)
-            rows = [proposal_row(each) for each in found]
-            show("proposals", {"name": name, "state": "done", "message": "", "proposals": rows})
-
-        def failed(message: str) -> None:
-            nothing: list[Any] = []
-            state = {"state": "failed", "message": message, "proposals": nothing}
-            self.view.proposals = {"name": name, **state}
-
-        self.view.proposals = {"name": name, "state": "computing", "message": "", "proposals": []}
-        self._begin("proposals", work, failed)
-
-    def _relabelled(self, _changed: object) -> None:
-        """Labels have changed, here or elsewhere: the same cards and rows with the new ones."""
-        with self._lock:
-            for where in ("card", "other"):
-                shown = getattr(self.view, where)
-                if shown.get("card"):
-                    at = shown["card"]["layer"], shown["card"]["feature"]
-                    now = card(self.index, *at, weights=False)["label"]
-                    new = {**shown["card"], "label": now}
-                    setattr(self.view, where, {**shown, "card": new})
-                    self._test_label(where)
-            self.view.page = relabelled(self.index, self.view.page)
-            self.view.live = self._live()
-        self._picture()
-
-    def _test_label(self, where: str) -> None:
-        """A label that nobody has tested is tested here; its score is shown, and not kept."""
-        with self._lock:
-            shown = getattr(self.view, where)
-            found = shown.get("card") or {}
-            label = found.get("label")
-            if not label or label["score"] is not None or not found["indexed"]:
-                return
-            spot, text = (found["layer"], found["feature"]), label["text"]
-
-            def put(more: dict[str, Any]) -> None:
-                now = getattr(self.view, where)
-                at = (now.get("card") or {}).get("label")
-                if now.get("name") == shown["name"] and at and at["text"] == text:
-                    new = {**now["card"], "label": {**at, **more}}
-                    setattr(self.view, where, {**now, "card": new})
-
-            def work(job: Job[None], show: Show) -> None:
-                score = tested(self.index, spot, text)
-                with self._lock:
-                    job.check()
-                    put({"testing": False, **score})
-
-            put({"testing": True})
-            failed = partial(_untested, put)
-            self._begin(f"label of {where}", work, failed)
+    # --- steering ----------------------------------------------------------------------------
 
     def _steer(self, spot: Spot, seq: int) -> None:
         layer, feature = spot
         try:
             _ = self.index[spot].target
             if self._takers:
-                self._say(self._takers[-1](self.index, spot), seq)
+                self.say(self._takers[-1](self.index, spot), seq)
             else:
                 code = f"iw.steer(model, text, index[{layer}, {feature}].target)"
-                self._say("Steer with it in the next cell:", seq, code)
+                self.say("Steer with it in the next cell:", seq, code)
         except ValueError as error:
-            self._say(str(error), seq)
+            self.say(str(error), seq)
 
     # --- what the browser gets ---------------------------------------------------------------
 
-    def _say(self, text: str, seq: int, code: str = "") -> None:
+    def say(self, text: str, seq: int, code: str = "") -> None:
+        """A sentence about what was asked last, with code to run where that is the answer."""
         self.view.told = {"seq": seq, "text": text, "code": code}
 
-    def _begin(
-        self,
-        slot: str,
-        work: Callable[[Job[None], Show], None],
-        failed: Callable[[str], None],
-    ) -> None:
-        """Start the work of a kind of question; what was asked before is no longer wanted."""
-
-        def show(trait: str, value: dict[str, Any]) -> None:
-            with self._lock:
-                job.check()
-                if self._jobs.get(slot) is job:
-                    setattr(self.view, trait, value)
-
-        def ended() -> None:
-            with self._lock:
-                if job.state == "failed" and self._jobs.get(slot) is job:
-                    failed(job.message)
-
-        job: Job[None] = Job(lambda job: work(job, show), ended)
-        with self._lock:
-            self._stop(slot)
-            self._jobs[slot] = job
-        job.start()
-
-    def _stop(self, slot: str) -> None:
-        before = self._jobs.get(slot)
-        if before is not None:
-            before.cancel()
+    def tell(self) -> None:
+        """What is known of the index itself, now."""
+        self.view.live = self._live()
+        self._picture()
 
     def _changed(self) -> None:
         """The index is further, or at its end; called from the thread that makes it."""
@@ -415,7 +298,3 @@ def _opened(seq: int, name: str, found: dict[str, Any] | None, message: str = ""
 def _firing(seq: int, text: str, state: str, message: str = "") -> dict[str, Any]:
     words = {"seq": seq, "text": text, "state": state, "message": message}
     return {**words, "tokens": [], "of": {}}
-
-
-def _untested(put: Callable[[dict[str, Any]], None], message: str) -> None:
-    put({"testing": False, "why": message})
