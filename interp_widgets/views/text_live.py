@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from textwrap import shorten
 from typing import Any
 
 from ..dictionaries import load
@@ -372,7 +373,8 @@ class Text:
 
     def __repr__(self) -> str:
         active = f", {self.shown.rows.total:,} {self.units.kind}s fire" if self.firing else ""
-        return f"Text({self._asked!r}, {self.model.name}, {self.state}{active})"
+        prompt = shorten(self._asked, 60, placeholder=" …")
+        return f"Text({prompt!r}, {self.model.name}, {self.state}{active})"
 
 
 def text(model: Model, prompt: str, dictionary: What | str | pathlib.Path | None = None) -> Text:

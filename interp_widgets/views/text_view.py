@@ -13,6 +13,7 @@ import base64
 import html
 import json
 import pathlib
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import anywidget
@@ -202,8 +203,9 @@ class TextView(anywidget.AnyWidget):
     def __repr__(self) -> str:
         if self.live["state"] == "empty":
             return "TextView(empty)"
+        prompt = shorten(self.live["prompt"], 60, placeholder=" …")
         return (
-            f"TextView({self.live['prompt']!r}, {self.live['state']}, {len(self.selected)} features "
+            f"TextView({prompt!r}, {self.live['state']}, {len(self.selected)} features "
             f"and {len(self.tokens)} tokens selected)"
         )
 

@@ -12,13 +12,12 @@ import { Matrix } from "./matrix";
 import { Prompt } from "./prompt";
 import { choose, NO_ROWS, type Shown, shades } from "./rank";
 import { type Choice, EMPTY, type Host, type Live, NOTHING, sameChoice } from "./state";
-import { readout, rowsSentence, stateSentence, tokensText } from "./words";
+import { hint, readout, rowsSentence, stateSentence, tokensText } from "./words";
 
 /** While it computes, news come several times a second; a long run takes some seconds. */
 const SILENCE_MS = 20_000;
 
 const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
-const HINT = "Click a feature to see where it fires; drag over tokens to see what does.";
 
 type Hover = { readonly row: number | null; readonly position: number | null };
 const NOWHERE: Hover = { row: null, position: null };
@@ -340,7 +339,7 @@ export class View {
     this.chosen.show(firing, live, choice, shown.silent);
     const more = hover.row === null ? null : shown.more(hover.row);
     this.read.textContent =
-      readout(firing, hover.row, hover.position, more) || (waiting ? "" : HINT);
+      readout(firing, hover.row, hover.position, more) || (waiting ? "" : hint(live.unit));
   }
 
   private speak(text: string): void {

@@ -97,6 +97,11 @@ function share(percentile: number): string {
   return `${percentile.toFixed(percentile < 10 ? 1 : 0)}%`;
 }
 
+/** While nothing is pointed at. */
+export function hint(unit: string): string {
+  return `Click a ${unit} to see where it fires; drag over tokens to see what does.`;
+}
+
 /** What the rows are, in a sentence. */
 export function rowsSentence(firing: Firing, shown: Shown, choice: Choice, query: string): string {
   const { unit, rows, rows_total: total } = firing.data.header;
