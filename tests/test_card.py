@@ -14,8 +14,8 @@ import torch
 
 from interp_widgets.dictionaries.labels import Label
 from interp_widgets.features import FeatureError, Index, StoredIndex, index
-from interp_widgets.features.book import LabelBook
 from interp_widgets.features.card import card, chance_together
+from interp_widgets.features.labelling.book import LabelBook
 from interp_widgets.features.neuronpedia import from_neuronpedia
 from interp_widgets.features.units import units_of
 from interp_widgets.jobs import Cancelled

@@ -18,12 +18,12 @@ from planted_index import NOUNS, PLACES, VERBS, planted, sentences
 
 from interp_widgets.dictionaries.labels import Label
 from interp_widgets.features import FeatureError, StoredIndex
-from interp_widgets.features.activity import activity
-from interp_widgets.features.book import LabelBook
-from interp_widgets.features.detection import detect
-from interp_widgets.features.hook import ask, judge
-from interp_widgets.features.proposing import propose
-from interp_widgets.features.separating import Trial, auroc, interval
+from interp_widgets.features.labelling.activity import activity
+from interp_widgets.features.labelling.book import LabelBook
+from interp_widgets.features.labelling.detection import detect
+from interp_widgets.features.labelling.hook import ask, judge
+from interp_widgets.features.labelling.proposing import propose
+from interp_widgets.features.labelling.separating import Trial, auroc, interval
 
 WINDOWS = sentences()
 CAT, TEXAS, CHANCE, RARE, NEVER = range(5)
@@ -322,7 +322,7 @@ def test_too_few_texts_to_judge_on_are_a_sentence(index: StoredIndex) -> None:
 @settings(max_examples=30)
 @given(st.text(max_size=60))
 def test_no_answer_breaks_the_reading_of_it(answer: str) -> None:
-    from interp_widgets.features.hook import _label_in, _numbers_in
+    from interp_widgets.features.labelling.hook import _label_in, _numbers_in
 
     assert "\n" not in _label_in(answer)
     assert len(_numbers_in(answer, 3)) == 3

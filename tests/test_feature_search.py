@@ -14,7 +14,7 @@ from planted_index import planted, sentences
 import interp_widgets as iw
 from interp_widgets.dictionaries.labels import Label
 from interp_widgets.features import FeatureError, Index, open_index
-from interp_widgets.features.occurrences import occurrences
+from interp_widgets.features.labelling.occurrences import occurrences
 from interp_widgets.features.search import Found, search
 from interp_widgets.labs import organism
 from interp_widgets.models import PromptError

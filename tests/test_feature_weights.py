@@ -32,8 +32,8 @@ from interp_widgets.features.errors import FeatureError
 from interp_widgets.features.units import units_of
 from interp_widgets.features.values import Control, Neighbour
 from interp_widgets.features.weights import Weights
-from interp_widgets.features.weights_lists import Logits
-from interp_widgets.features.weights_stream import meets
+from interp_widgets.features.weights.lists import Logits
+from interp_widgets.features.weights.stream import meets
 from interp_widgets.models import Model, Place
 from interp_widgets.models.places import SITES
 

@@ -16,7 +16,7 @@ from interp_widgets import load
 from interp_widgets.dictionaries import load as load_dictionary
 from interp_widgets.features import FeatureError, Index, index, index_for
 from interp_widgets.features.card import card
-from interp_widgets.features.detection import detect
+from interp_widgets.features.labelling.detection import detect
 from interp_widgets.features.stored import StoredIndex
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model

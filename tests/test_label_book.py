@@ -15,8 +15,8 @@ import pytest
 from interp_widgets.dictionaries import labels as files
 from interp_widgets.dictionaries.labels import Label
 from interp_widgets.features import FeatureError
-from interp_widgets.features.book import LabelBook
-from interp_widgets.features.book_file import path_of
+from interp_widgets.features.labelling.book import LabelBook
+from interp_widgets.features.labelling.book_file import path_of
 
 SHIPPED = {(1, 2): Label("texas", score=0.97, control=0.5, samples=240), (0, 7): Label("ohio")}
 TODAY = datetime.date.today().isoformat()
@@ -141,7 +141,7 @@ def test_two_books_on_one_file_lose_nothing(book: LabelBook) -> None:
 
 def test_threads_and_processes_that_label_at_once_lose_nothing(book: LabelBook) -> None:
     program = (
-        "import sys; from interp_widgets.features.book import LabelBook\n"
+        "import sys; from interp_widgets.features.labelling.book import LabelBook\n"
         "book = LabelBook('a set', {}, sys.argv[1])\n"
         "for i in range(25): book.put(9, int(sys.argv[2]) + i, f'process {i}')"
     )

@@ -21,8 +21,7 @@ from tokenizers import Tokenizer
 from interp_widgets.attribution.formats.naming import uncantor
 from interp_widgets.dictionaries.labels import Label
 from interp_widgets.features import FeatureError, Index, index
-from interp_widgets.features import neuronpedia_fields as fields
-from interp_widgets.features.book import LabelBook
+from interp_widgets.features.labelling.book import LabelBook
 from interp_widgets.features.neuronpedia import (
     ForeignFeature,
     from_neuronpedia,
@@ -31,6 +30,7 @@ from interp_widgets.features.neuronpedia import (
     to_neuronpedia,
     write_neuronpedia,
 )
+from interp_widgets.features.neuronpedia import fields as fields
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model
 

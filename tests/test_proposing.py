@@ -15,10 +15,10 @@ from planted_index import Plant, planted, sentences
 
 from interp_widgets.dictionaries.labels import checked, one_line
 from interp_widgets.features import FeatureError, StoredIndex
-from interp_widgets.features.activity import activity
-from interp_widgets.features.contexts import SAMPLE, sheet_of
-from interp_widgets.features.proposing import propose, rules
-from interp_widgets.features.rules import Clause, Rule, parse, quoted
+from interp_widgets.features.labelling.activity import activity
+from interp_widgets.features.labelling.contexts import SAMPLE, sheet_of
+from interp_widgets.features.labelling.proposing import propose, rules
+from interp_widgets.features.labelling.rules import Clause, Rule, parse, quoted
 
 WINDOWS = sentences()
 
@@ -235,7 +235,11 @@ def test_a_rule_holds_where_it_says(
 
 
 def test_words_are_read_without_case_and_space(tmp_path: Path) -> None:
-    windows = [["The", " cat", " sat"], ["see", " the", " Cat"], ["THE", "ory", "\n", "\n\n", "12", ""]]
+    windows = [
+        ["The", " cat", " sat"],
+        ["see", " the", " Cat"],
+        ["THE", "ory", "\n", "\n\n", "12", ""],
+    ]
     index = planted(tmp_path / "x", windows, {(0, 0): near("cat", 0)})
     sheet = sheet_of(index)
 

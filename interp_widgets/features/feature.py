@@ -13,9 +13,9 @@ from .values import Example, Group, Histogram
 
 if TYPE_CHECKING:
     from ..dictionaries.labels import Label
-    from .detection import Detection
     from .index import Index
-    from .proposing import Proposal
+    from .labelling.detection import Detection
+    from .labelling.proposing import Proposal
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ class Feature:
 
     def propose(self, n: int = 5) -> list[Proposal]:
         """Labels that its examples suggest, each with how well it holds on other text."""
-        from .proposing import propose
+        from .labelling.proposing import propose
 
         return propose(self.index, self.layer, self.feature)[:n]
 
     def detect(self, label: str | Label | None = None) -> Detection:
         """How well a label (None: its own) separates text on which it fires from other text."""
-        from .detection import detect
+        from .labelling.detection import detect
 
         wanted = self.label if label is None else label
         if wanted is None:
@@ -90,7 +90,7 @@ class Feature:
     def ask(self, language_model: Callable[[str], str], *, examples: int = 20) -> Label:
         """The label that your own language model gives to the strongest examples; `judge` scores
         it, `index.book.put` keeps it. See `features.hook.ask`."""
-        from .hook import ask
+        from .labelling.hook import ask
 
         return ask(self.index, self.layer, self.feature, language_model, examples=examples)
 
@@ -99,7 +99,7 @@ class Feature:
     ) -> Detection:
         """How well your own language model tells with a label on which texts it fires; see
         `features.hook.judge`."""
-        from .hook import judge
+        from .labelling.hook import judge
 
         return judge(self.index, self.layer, self.feature, label, language_model, **how)
 

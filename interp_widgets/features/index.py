@@ -32,7 +32,7 @@ from .units import DenseUnits, Units, What, units_of
 
 if TYPE_CHECKING:
     from ..views.text_live import Text as TextOfFeatures
-    from .book import LabelBook
+    from .labelling.book import LabelBook
     from .neuronpedia import Imported
     from .search import Found
     from .weights import Weights
@@ -146,7 +146,7 @@ class Index:
     @cached_property
     def book(self) -> LabelBook:
         """The labels: those that came with the dictionary, and the user's own over them."""
-        from .book import LabelBook
+        from .labelling.book import LabelBook
 
         shipped = getattr(self.dictionary, "labels", {})
         return LabelBook(self._units.scan, shipped, fingerprint=self.fingerprint)

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries.labels import Label
-from .contexts import stored_of
 from .errors import FeatureError
-from .occurrences import occurrences
+from .labelling.contexts import stored_of
+from .labelling.occurrences import occurrences
 
 By = Literal["label", "token", "prompt", "promotes"]
 _NUMBER = re.compile(r"\s*[lL]?(\d+)\s*[/.,]\s*[fF]?(\d+)\s*")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..features.card_rows import finite
-from ..features.detection import Detection, detect
 from ..features.index import Index
-from ..features.proposing import Proposal
-from ..features.rules import parse
+from ..features.labelling.detection import Detection, detect
+from ..features.labelling.proposing import Proposal
+from ..features.labelling.rules import parse
 
 
 def tested(index: Index, spot: tuple[int, int], text: str) -> dict[str, Any]:

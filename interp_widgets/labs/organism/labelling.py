@@ -1,7 +1,7 @@
 """Which share of the features a short label tells, measured on text that the label was not found on.
 
 For every feature that is active often enough, a rule such as “somewhere after “texas”” is counted on
-one half of an index (features/proposing.py) and scored on the other half, by the area under the ROC
+one half of an index (features/labelling/proposing.py) and scored on the other half, by the area under the ROC
 curve of: does the rule hold on a token, is the feature active on it. Beside it the rules of random
 other features of the layer, on the same tokens. The rule that was best on the first half is
 scored, and not the best of several on the second.
@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...features.activity import activity
 from ...features.building import build
-from ...features.proposing import control_rules, rules
-from ...features.separating import auroc
+from ...features.labelling.activity import activity
+from ...features.labelling.proposing import control_rules, rules
+from ...features.labelling.separating import auroc
 from ...features.stored import StoredIndex
 from . import indexing
 from .corpus import CONTEXT, documents

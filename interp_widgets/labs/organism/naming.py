@@ -7,7 +7,7 @@ tokens with the property, and on how many of those tokens it is active), if at l
 activation lies there. A feature that stands for several things says so: where no single property
 holds half of it, up to three of one kind may ("texas or ohio"). On a second sample, where half of
 the activation must lie there again, the name is scored by the area under the ROC curve, beside
-that of random features of the layer. Names of tokens are rules (features/rules.py), so how well their
+that of random features of the layer. Names of tokens are rules (features/labelling/rules.py), so how well their
 words say where a feature is active can be checked on any text: “…as” goes on a word.
 """
 
@@ -26,8 +26,8 @@ from torch import Tensor
 
 from ...dictionaries import CrossLayerTranscoder
 from ...dictionaries.labels import Label
-from ...features.contexts import GOES_ON
-from ...features.rules import quoted
+from ...features.labelling.contexts import GOES_ON
+from ...features.labelling.rules import quoted
 from .corpus import documents
 from .documents import Answer, Document, Encoder, owner_of
 from .facts import CITIES, STATES

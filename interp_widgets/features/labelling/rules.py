@@ -26,7 +26,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries.labels import visible
+from ...dictionaries.labels import visible
 from .contexts import Ints, Sheet, Vocabulary
 
 Place = Literal["", "after", "two after", "says", "somewhere after", "kind"]

@@ -20,10 +20,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
-from ..dictionaries import labels as files
-from ..dictionaries.errors import DictionaryError
-from ..dictionaries.labels import Label
-from .errors import FeatureError
+from ...dictionaries import labels as files
+from ...dictionaries.errors import DictionaryError
+from ...dictionaries.labels import Label
+from ..errors import FeatureError
 
 Key = tuple[int, int]
 State = tuple[Label | None, bool]

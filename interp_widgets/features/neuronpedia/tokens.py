@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from .foreign import ForeignFeature
-from .values import Example, TokenWeight
+from ..foreign import ForeignFeature
+from ..values import Example, TokenWeight
 
 _NOTE = "The file spells tokens as a vocabulary does ({}); they are shown as text."
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")

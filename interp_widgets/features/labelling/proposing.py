@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from ..dictionaries.labels import LONGEST, Label
+from ...dictionaries.labels import LONGEST, Label
+from ..errors import FeatureError
+from ..stored import StoredIndex
 from .activity import Activity, activity
 from .contexts import Ints, stored_of
 from .counting import clauses, share, some_of
-from .errors import FeatureError
 from .rules import Clause, Rule
 from .separating import Detection, Trial, detection
-from .stored import StoredIndex
 
 MOST = 5
 _PER_WORD = 0.01  # a shorter rule wins over one that is so little better

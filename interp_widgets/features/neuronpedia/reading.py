@@ -18,12 +18,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import neuronpedia_fields as fields
-from .errors import FeatureError
-from .foreign import ForeignFeature
-from .neuronpedia_fields import At
-from .neuronpedia_forms import circuit_tracer, native
-from .neuronpedia_tokens import as_text
+from ..errors import FeatureError
+from ..foreign import ForeignFeature
+from . import fields as fields
+from .fields import At
+from .forms import circuit_tracer, native
+from .tokens import as_text
 
 MANIFEST = "about.json"
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")

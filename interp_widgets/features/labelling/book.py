@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..dictionaries import labels as files
-from ..dictionaries.errors import DictionaryError
-from ..dictionaries.labels import Label, Labels, checked, one_line
+from ...dictionaries import labels as files
+from ...dictionaries.errors import DictionaryError
+from ...dictionaries.labels import Label, Labels, checked, one_line
+from ..errors import FeatureError
 from . import book_file as file
 from .book_file import Key, Own, State, path_of
-from .errors import FeatureError
 
 _MOST_STEPS = 200
 

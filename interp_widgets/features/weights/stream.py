@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models import Model, Place, Site
-from ..models.anatomy import mlp_weights, norm_parameters, part
-from .errors import FeatureError
+from ...models import Model, Place, Site
+from ...models.anatomy import mlp_weights, norm_parameters, part
+from ..errors import FeatureError
 
 _STREAM: frozenset[Site] = frozenset({"resid_pre", "resid_mid", "resid_post"})
 _ADDED: frozenset[Site] = _STREAM | {

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from .errors import FeatureError
+from ..errors import FeatureError
 
 #: Bytes, unpacked: of one feature, of a file of many, and lists and objects in either.
 LARGEST_DOCUMENT = 16 << 20

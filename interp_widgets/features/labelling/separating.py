@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries.labels import Label
+from ...dictionaries.labels import Label
 from .contexts import Ints, Sheet
 from .rules import Bools
 

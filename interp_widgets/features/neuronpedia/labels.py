@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..dictionaries.labels import Label
-from .errors import FeatureError
-from .neuronpedia_explanations import labels_of, our_label
-from .neuronpedia_fields import At, an_object, first, ours_of, whole
-from .neuronpedia_forms import layer_of
-from .neuronpedia_reading import all_documents
+from ...dictionaries.labels import Label
+from ..errors import FeatureError
+from .explanations import labels_of, our_label
+from .fields import At, an_object, first, ours_of, whole
+from .forms import layer_of
+from .reading import all_documents
 
 if TYPE_CHECKING:
-    from .index import Index
+    from ..index import Index
 
 
 @dataclass(frozen=True, repr=False)

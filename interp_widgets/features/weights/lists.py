@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import FeatureError
-from .values import Control, Neighbour, TokenWeight
+from ..errors import FeatureError
+from ..values import Control, Neighbour, TokenWeight
 
 Neighbours = tuple[list[Neighbour], Control | None]
 

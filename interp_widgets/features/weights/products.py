@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..models import Model
-from .units import DenseUnits, FeatureUnits
-from .weights_kept import kept
-from .weights_output import Output
-from .weights_sides import Table, sides_of
-from .weights_stream import Linear, meets, random_directions, unembedded
+from ...models import Model
+from ..units import DenseUnits, FeatureUnits
+from .kept import kept
+from .output import Output
+from .sides import Table, sides_of
+from .stream import Linear, meets, random_directions, unembedded
 
 READERS = 10
 OUTPUT = -1  # stands for the output where layers are numbered

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .stored import StoredIndex
+from ..stored import StoredIndex
 
 Ints = NDArray[np.int64]
 GOES_ON = "…"
@@ -32,7 +32,7 @@ def stored_of(index: Any) -> StoredIndex:
     """The stored index of an Index, or itself."""
     found = getattr(index, "stored", index)
     if not isinstance(found, StoredIndex):
-        from .errors import FeatureError
+        from ..errors import FeatureError
 
         raise FeatureError(
             "This needs an index that has been made: call iw.index(model, dictionary, text), and "

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..models import Model
-from ..models.anatomy import part
-from .weights_kept import kept
-from .weights_stream import Linear, final_norm, floating
+from ...models import Model
+from ...models.anatomy import part
+from .kept import kept
+from .stream import Linear, final_norm, floating
 
 SLICE = 16384
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..dictionaries.labels import Label, one_line
-from .neuronpedia_fields import At, first, number, objects, share, text
+from ...dictionaries.labels import Label, one_line
+from .fields import At, first, number, objects, share, text
 
 #: What we call our own score in `scores`.
 OUR_SCORE = "interp_widgets_auroc"

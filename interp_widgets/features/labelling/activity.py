@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import FeatureError
 from .contexts import Ints, Sheet, sheet_with, stored_of
-from .errors import FeatureError
 from .rules import Bools
 from .separating import Trial, trial
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..stored import StoredIndex
 from .contexts import Ints, Vocabulary, vocabulary_of
-from .stored import StoredIndex
 
 
 def occurrences(stored: StoredIndex, query: str) -> tuple[Ints, Ints]:

@@ -6,7 +6,7 @@
 
 What the forms lack stands in a field of our own, `interp_widgets`, at the feature and at its
 examples, so what is written and read again is the same; other readers skip it.
-neuronpedia_forms.py has the other way, docs/how-it-works/feature-files.md the fields.
+neuronpedia/forms.py has the other way, docs/how-it-works/feature-files.md the fields.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from .card import label_of
-from .card_rows import Row, control_row, example_row, finite, histogram_row, label_row
-from .errors import FeatureError
-from .neuronpedia_explanations import OUR_SCORE
-from .neuronpedia_fields import OURS
-from .neuronpedia_forms import MOST_NEGATIVE
-from .stored import StoredIndex
-from .values import Example
+from ..card import label_of
+from ..card_rows import Row, control_row, example_row, finite, histogram_row, label_row
+from ..errors import FeatureError
+from ..stored import StoredIndex
+from ..values import Example
+from .explanations import OUR_SCORE
+from .fields import OURS
+from .forms import MOST_NEGATIVE
 
 if TYPE_CHECKING:
-    from .index import Index
+    from ..index import Index
 
 Form = Literal["native", "circuit-tracer"]
 EXAMPLES, LOGITS = 20, 10

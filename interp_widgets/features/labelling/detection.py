@@ -27,15 +27,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries.labels import Label
+from ...dictionaries.labels import Label
+from ..errors import FeatureError
+from ..stored import StoredIndex
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND, Classifier, learn
 from .contexts import Ints, stored_of
-from .errors import FeatureError
 from .proposing import control_rules, score_rule
 from .rules import parse
 from .separating import Detection, Trial, detection
-from .stored import StoredIndex
 
 __all__ = ["Detection", "detect"]
 

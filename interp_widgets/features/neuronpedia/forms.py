@@ -2,7 +2,7 @@
 
 What must be there and is not, or a number that is none among the activations, is refused; anything
 else that cannot be read is absent. What we add when writing stands in `interp_widgets`
-(neuronpedia_writing.py) and is read as warily as the rest.
+(neuronpedia/writing.py) and is read as warily as the rest.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from . import neuronpedia_fields as fields
-from .foreign import ForeignFeature
-from .neuronpedia_explanations import labels_of, our_label
-from .neuronpedia_fields import At, first, number, ours_of, share, text, whole
-from .values import Control, Example, Group, Histogram, TokenWeight
+from ..foreign import ForeignFeature
+from ..values import Control, Example, Group, Histogram, TokenWeight
+from . import fields as fields
+from .explanations import labels_of, our_label
+from .fields import At, first, number, ours_of, share, text, whole
 
 MOST_NEGATIVE = "Most negative"
 _STRONGEST = 20

@@ -1,8 +1,8 @@
 """Feature files of Neuronpedia and circuit-tracer: the public names, and a folder full of them.
 
-    one feature      to_neuronpedia (neuronpedia_writing.py), from_neuronpedia (neuronpedia_reading.py)
-    many             write_neuronpedia (here), read_neuronpedia (neuronpedia_reading.py)
-    explanations     import_labels (neuronpedia_labels.py)
+    one feature      to_neuronpedia (neuronpedia/writing.py), from_neuronpedia (neuronpedia/reading.py)
+    many             write_neuronpedia (here), read_neuronpedia (neuronpedia/reading.py)
+    explanations     import_labels (neuronpedia/labels.py)
 
 circuit-tracer's viewer, and Neuronpedia under a graph's feature_json_base_url, fetch a feature as
 <number>.json, where number is the graph node's: the Cantor number of layer and index.
@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import write_whole
-from ..jobs import Cancelled
-from .card import label_of
-from .card_rows import label_row
-from .errors import FeatureError
-from .foreign import ForeignFeature
-from .neuronpedia_labels import Imported, import_labels
-from .neuronpedia_reading import MANIFEST, from_neuronpedia, read_neuronpedia
-from .neuronpedia_writing import VERSION, Form, check_form, to_neuronpedia
-from .stored import StoredIndex
+from ...files import write_whole
+from ...jobs import Cancelled
+from ..card import label_of
+from ..card_rows import label_row
+from ..errors import FeatureError
+from ..foreign import ForeignFeature
+from ..stored import StoredIndex
+from .labels import Imported, import_labels
+from .reading import MANIFEST, from_neuronpedia, read_neuronpedia
+from .writing import VERSION, Form, check_form, to_neuronpedia
 
 if TYPE_CHECKING:
-    from .index import Index
+    from ..index import Index
 
 __all__ = [
     "ForeignFeature",

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from ..dictionaries.labels import Label, one_line
+from ...dictionaries.labels import Label, one_line
+from ..errors import FeatureError
+from ..stored import StoredIndex
+from ..values import Example
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND
 from .contexts import Ints, stored_of
-from .errors import FeatureError
 from .separating import Detection, Trial, detection
-from .stored import StoredIndex
-from .values import Example
 
 LanguageModel = Callable[[str], str]
 SOURCE = "a language model of the user's"

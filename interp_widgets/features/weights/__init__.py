@@ -22,13 +22,13 @@ from typing import Literal, cast
 
 import torch
 
-from ..dictionaries import CrossLayerTranscoder, SparseCoder, Transcoders
-from ..models import Model
-from .errors import FeatureError
-from .units import DenseUnits, FeatureUnits, Units, What, units_of
-from .values import TokenWeight
-from .weights_kept import kept
-from .weights_lists import (
+from ...dictionaries import CrossLayerTranscoder, SparseCoder, Transcoders
+from ...models import Model
+from ..errors import FeatureError
+from ..units import DenseUnits, FeatureUnits, Units, What, units_of
+from ..values import TokenWeight
+from .kept import kept
+from .lists import (
     Logits,
     Neighbours,
     Promotion,
@@ -38,8 +38,8 @@ from .weights_lists import (
     largest,
     neighbours,
 )
-from .weights_products import OUTPUT, Parts, Products, Values, squared
-from .weights_sides import Table
+from .products import OUTPUT, Parts, Products, Values, squared
+from .sides import Table
 
 LEFT_OUT = (
     "Virtual weights are the direct path through the residual stream: what attention carries between "

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..dictionaries import CrossLayerTranscoder, Rows, SparseCoder, Transcoders
-from ..dictionaries.rows import is_finite
-from ..models import Model, Place
-from ..models.anatomy import mlp_weights, part
-from .units import DenseUnits, FeatureUnits
-from .weights_stream import Linear, added, floating, read
+from ...dictionaries import CrossLayerTranscoder, Rows, SparseCoder, Transcoders
+from ...dictionaries.rows import is_finite
+from ...models import Model, Place
+from ...models.anatomy import mlp_weights, part
+from ..units import DenseUnits, FeatureUnits
+from .stream import Linear, added, floating, read
 
 # Numbers that are brought to the model's dtype at once: few enough to stay in a core's cache.
 SLICE = 2**18
