@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from interp_widgets.features.building import build
-from interp_widgets.features.detection import Detection, detect
 from interp_widgets.features.errors import FeatureError
-from interp_widgets.features.proposing import propose
+from interp_widgets.features.labelling.detection import Detection, detect
+from interp_widgets.features.labelling.proposing import propose
 from interp_widgets.features.stored import StoredIndex
 from interp_widgets.labs import organism
 from interp_widgets.labs.organism import indexing

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .dictionaries.training import transcoder as transcoder
     from .features import Feature as Feature
     from .features import Index as Index
-    from .features.index import index as index
     from .features import open_index as open_index
+    from .features.index import index as index
     from .models import Model as Model
     from .models import Place as Place
     from .models import load as load
