@@ -92,7 +92,11 @@ def test_brush_the_city_find_the_state_and_click_it(page: Page, lab: JupyterServ
 
 
 def test_columns_are_brushed_and_cells_read_on_the_matrix(page: Page, lab: JupyterServer) -> None:
-    notebook = notebook_with_text(lab, "matrix.ipynb", SHOW)
+    linked = (
+        "steering = iw.steer(model, PROMPT, iw.head(1, 2), length=2)\n"
+        "linked = iw.link(seen, steering)"
+    )
+    notebook = notebook_with_text(lab, "matrix.ipynb", SHOW, linked)
     open_and_run(page, lab, notebook)
     view = views(page)
     view.wait_for(timeout=180_000)
@@ -126,6 +130,10 @@ def test_columns_are_brushed_and_cells_read_on_the_matrix(page: Page, lab: Jupyt
         page.mouse.click(x, middle)
         selecting(page, first).wait_for()
         assert shaded(view)
+        # What is selected becomes a slider, at rest, of a linked steering.
+        view.get_by_role("button", name="steer these").click()
+        view.locator(".iw-x-told").get_by_text("The steering has a slider").wait_for()
+        assert ask("steering.knobs[-1].place") == first
 
 
 def test_another_prompt_in_place_cancelled_and_run_again(page: Page, lab: JupyterServer) -> None:
