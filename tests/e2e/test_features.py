@@ -27,7 +27,7 @@ def test_search_open_try_a_text_and_name_it_for_good(page: Page, lab: JupyterSer
     view.locator(".iw-f-row").first.wait_for()
     find(view, "texas")
     row = view.locator(".iw-f-row").first
-    assert "texas" in row.inner_text()
+    assert "texas" in (row.text_content() or "")
     name = row.get_attribute("data-row") or ""
     row.click()
     shown = card(view, name)
@@ -66,7 +66,7 @@ def test_search_open_try_a_text_and_name_it_for_good(page: Page, lab: JupyterSer
         shown.get_by_text("by hand").wait_for()
         shown.get_by_text("its examples separate").wait_for()
         assert ask(f"index.book.get({layer}, {feature}).text") == "lone star state"
-        assert "lone star state" in view.locator(".iw-f-row").first.inner_text()
+        assert "lone star state" in (view.locator(".iw-f-row").first.text_content() or "")
 
     # A new kernel, a new page: the label is the feature's.
     lab.end_kernels()
