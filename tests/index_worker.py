@@ -22,13 +22,13 @@ import numpy as np
 import tiny_models
 
 from interp_widgets import files
-from interp_widgets.features import arrays, building, merging, shards, stored
+from interp_widgets.features import arrays, building, folder, merging, shards, stored
 from interp_widgets.features.units import Units, units_of
 from interp_widgets.models import Model
 
 SHARD_TOKENS = 60
 WRITING = {module.__file__ for module in (files, arrays, merging)}
-WATCHED = WRITING | {module.__file__ for module in (building, shards, stored)}
+WATCHED = WRITING | {module.__file__ for module in (building, folder, shards, stored)}
 PARTS = ("all", "encoding", "writing", "merging")
 
 
@@ -65,7 +65,7 @@ class Killed:
         self._kill, self._merging = kill, False
 
     def enter(self, frame: Any, event: str, arg: Any) -> Any:
-        self._merging |= frame.f_code is building._Pass._merge.__code__
+        self._merging |= frame.f_code is folder.IndexFolder.merge.__code__
         return self._line if frame.f_code.co_filename in WATCHED else None
 
     def _line(self, frame: Any, event: str, arg: Any) -> Any:

@@ -73,6 +73,18 @@ class Corpus:
         """The documents, from the first; a text that can be read only once goes on."""
         return _from_files(self._text) if isinstance(self._text, Path) else iter(self._text)
 
+    @property
+    def once(self) -> bool:
+        """Whether the text can be read only once."""
+        return self._once
+
+    def letters(self) -> int:
+        """About how many letters there are; 0 where that is not known before they are read."""
+        if self.path is not None:
+            return sum(path.stat().st_size for path in _files(self.path))
+        text = self._text if isinstance(self._text, list | tuple) else ()
+        return sum(len(document) for document in text if isinstance(document, str))
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the first document, to tell another text; "" for one that is read once."""
