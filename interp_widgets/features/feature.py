@@ -169,3 +169,6 @@ class Feature:
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.view._repr_mimebundle_(**options)
+
+    def _ipython_display_(self) -> None:
+        self.view._ipython_display_()

@@ -236,6 +236,9 @@ class Index:
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.view._repr_mimebundle_(**options)
 
+    def _ipython_display_(self) -> None:
+        self.view._ipython_display_()
+
 
 def index(
     model: Model,

@@ -9,9 +9,9 @@ updates back while a cell awaits, and a message arrives. `ablation_live` answers
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets as t
 
 from ..circuits import CircuitError
@@ -19,6 +19,7 @@ from ..circuits.comparison import DIRECTIONS
 from ..circuits.parts import PANELS
 from ..files import write_whole
 from . import built
+from .kept import KeptView
 
 if TYPE_CHECKING:
     from .ablation_live import Ablation
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 SHARED = ("shown", "direction", "selected")
 
 
-class AblationView(anywidget.AnyWidget):
+class AblationView(KeptView):
     """The view of an Ablation; without one it says that it is empty.
 
     shown: the heatmap on screen: "residual", "attention", "mlp" or "heads".
@@ -108,19 +109,9 @@ class AblationView(anywidget.AnyWidget):
 
         return ablation_picture.picture(self.live, self.values, self.result)
 
-    def _ipython_display_(self) -> None:
-        """The view, and behind it a picture that shows where there is no kernel.
-
-        A page that shows the view hides the picture (js/ablation/style.css).
-        """
-        from IPython.display import HTML, display
-
-        reference = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        view = {"application/vnd.jupyter.widget-view+json": reference, "text/plain": repr(self)}
-        display(view, raw=True)
-        handle = display(HTML(""), display_id=True)
-        if self._source is not None and handle is not None:
-            self._source.keep(handle.update)
+    def _keep(self, update: Callable[[Any], None]) -> None:
+        if self._source is not None:
+            self._source.keep(update)
 
     def __repr__(self) -> str:
         if self.live["state"] == "empty":

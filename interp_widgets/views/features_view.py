@@ -8,20 +8,21 @@ The browser sends messages only (features_asks.py); `features_live.Live` answers
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets as t
 
 from ..files import write_whole
 from . import built
 from .features_asks import clean_ask
+from .kept import KeptView
 
 if TYPE_CHECKING:
     from .features_live import Live
 
 
-class FeaturesView(anywidget.AnyWidget):
+class FeaturesView(KeptView):
     """The view of an index, or of one feature; without one it says that it is empty.
 
     height: in pixels.
@@ -90,19 +91,9 @@ class FeaturesView(anywidget.AnyWidget):
         write_whole(target, self.to_html())
         return target
 
-    def _ipython_display_(self) -> None:
-        """The view, and behind it a picture that shows where there is no kernel.
-
-        A page that shows the view hides the picture (js/features/style.css).
-        """
-        from IPython.display import HTML, display
-
-        reference = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        view = {"application/vnd.jupyter.widget-view+json": reference, "text/plain": repr(self)}
-        display(view, raw=True)
-        handle = display(HTML(""), display_id=True)
-        if self._source is not None and handle is not None:
-            self._source.keep(handle.update)
+    def _keep(self, update: Callable[[Any], None]) -> None:
+        if self._source is not None:
+            self._source.keep(update)
 
     def __repr__(self) -> str:
         if self.live["state"] == "empty":

@@ -68,7 +68,8 @@ def link(*views: Any) -> Link:
     """What is selected in one view is selected in the others, from now on.
 
     Graphs and texts get a button for each linked ablation and steering: it sends what is selected
-    there; so does “steer” on a feature's card. What the first view with a selection has selected is selected in all.
+    there; so does “steer” on a feature's card. What the first view with a selection has selected
+    is selected in all.
 
     Args:
         views: graphs, indexes, texts, ablations, steerings, or their views.

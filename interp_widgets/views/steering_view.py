@@ -9,12 +9,13 @@ was answered last, so that a page never moves a slider back that its user has ju
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-import anywidget
 import traitlets as t
 
 from . import built
+from .kept import KeptView
 
 if TYPE_CHECKING:
     from .steering_live import Steering
@@ -23,7 +24,7 @@ NUMBER = (int, float)
 EMPTY: dict[str, Any] = {"state": "empty", "seq": 0}
 
 
-class SteeringView(anywidget.AnyWidget):
+class SteeringView(KeptView):
     """The view of a steering. Made by `Steering.view`; without one it says that it is empty.
 
     height: in pixels, without the chart of doses.
@@ -99,19 +100,9 @@ class SteeringView(anywidget.AnyWidget):
 
     # --- without a kernel --------------------------------------------------------------------
 
-    def _ipython_display_(self) -> None:
-        """The view, and behind it a picture that shows where there is no kernel.
-
-        A page that shows the view hides the picture (js/steering/style.css).
-        """
-        from IPython.display import HTML, display
-
-        reference = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        view = {"application/vnd.jupyter.widget-view+json": reference, "text/plain": repr(self)}
-        display(view, raw=True)
-        handle = display(HTML(""), display_id=True)
-        if self._source is not None and handle is not None:
-            self._source.page.keep(handle.update)
+    def _keep(self, update: Callable[[Any], None]) -> None:
+        if self._source is not None:
+            self._source.page.keep(update)
 
     def __repr__(self) -> str:
         if self._source is None:

@@ -13,15 +13,16 @@ import base64
 import html
 import json
 import pathlib
+from collections.abc import Callable
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-import anywidget
 import traitlets as t
 
 from ..features.errors import FeatureError
 from ..files import write_whole
 from . import built
+from .kept import KeptView
 
 if TYPE_CHECKING:
     from .text_live import Text
@@ -32,7 +33,7 @@ MOST_ROWS = 5000
 LONGEST_PROMPT = 100_000
 
 
-class TextView(anywidget.AnyWidget):
+class TextView(KeptView):
     """The view of a Text; without one it says that it is empty.
 
     selected: features, each as [layer, number].
@@ -186,19 +187,9 @@ class TextView(anywidget.AnyWidget):
         write_whole(target, self.to_html(title))
         return target
 
-    def _ipython_display_(self) -> None:
-        """The view, and behind it a picture that shows where there is no kernel.
-
-        A page that shows the view hides the picture (js/text/style.css).
-        """
-        from IPython.display import HTML, display
-
-        reference = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        view = {"application/vnd.jupyter.widget-view+json": reference, "text/plain": repr(self)}
-        display(view, raw=True)
-        handle = display(HTML(""), display_id=True)
-        if self._source is not None and handle is not None:
-            self._source.keep(handle.update)
+    def _keep(self, update: Callable[[Any], None]) -> None:
+        if self._source is not None:
+            self._source.keep(update)
 
     def __repr__(self) -> str:
         if self.live["state"] == "empty":

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets as t
 
 from ..files import write_whole
 from . import built
+from .kept import KeptView
 
 if TYPE_CHECKING:
     from plotly.graph_objects import FigureWidget
@@ -37,7 +37,7 @@ ORDERS = ("active", "newest", "number")
 ACTIONS = ("pause", "resume", "stop", "cancel")
 
 
-class TrainingView(anywidget.AnyWidget):
+class TrainingView(KeptView):
     """The live view of a training. Made by `Training.view`; without one it says that it is empty.
 
     shown: the name of the dictionary that is shown, one of the training's names.
@@ -155,19 +155,9 @@ class TrainingView(anywidget.AnyWidget):
         figure = None if self._source is None else self._source.figure
         return training_picture.picture(self.live, self.features, figure)
 
-    def _ipython_display_(self) -> None:
-        """The view, and behind it a picture that shows where there is no kernel.
-
-        A page that shows the view hides the picture (js/training/style.css).
-        """
-        from IPython.display import HTML, display
-
-        reference = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        view = {"application/vnd.jupyter.widget-view+json": reference, "text/plain": repr(self)}
-        display(view, raw=True)
-        handle = display(HTML(""), display_id=True)
-        if self._source is not None and handle is not None:
-            self._source.keep(handle.update)
+    def _keep(self, update: Callable[[Any], None]) -> None:
+        if self._source is not None:
+            self._source.keep(update)
 
     def __repr__(self) -> str:
         live = self.live
