@@ -3,7 +3,7 @@
     python index_worker.py        reads requests, one JSON object a line, and answers each with a line
 
 A request names a folder, what is indexed there ("features" or "neurons"), and when to be killed:
-{"folder": "/tmp/x", "what": "features", "kill": ["writing", 120]} is SIGKILL just before the 120th
+{"folder": "…", "what": "features", "kill": ["writing", 120]} is SIGKILL just before the 120th
 line of that part of the pass. A request is answered by a fork, which has the model already and so
 starts at once; the answer says whether it was killed, or how many lines of each part it executed.
 """
