@@ -544,3 +544,15 @@ def test_the_organism_has_an_index_of_its_own() -> None:
     firing = shipped.fire("i live in dallas")
     for layer, feature, value, position in firing.strongest(5):
         assert firing.of(layer, feature)[position] == pytest.approx(value)
+
+
+def test_a_named_feature_shows_its_card_where_there_is_an_index(
+    model: Model, stored: StoredIndex
+) -> None:
+    other = tiny_models.dictionary(seed=3)
+    assert other[1, 5]._repr_mimebundle_() is None  # nobody has indexed it: its text is shown
+    held = index_for(model, other)
+    shown, _ = other[1, 5]._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in shown
+    assert other[1, [5, 6]]._repr_mimebundle_() is None
+    assert held[1, 5].target == other[1, 5]
