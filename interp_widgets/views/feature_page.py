@@ -1,22 +1,21 @@
 """Features as one HTML page: no kernel, no network, nothing to install.
 
-The page carries the built card (features-standalone.js, features.css), the cards as JSON, and for
-readers without scripts the examples as plain tables. A policy in its head forbids every request.
-Tokens, labels and corpora are strangers' text: in the JSON "<" is an escape, in the tables markup is
-escaped, and characters that cannot be seen or that turn the direction of text stand by their code.
+The page (page.py) carries the cards, and for readers without scripts the examples as plain tables. A
+policy in its head forbids every request. Tokens, labels and corpora are strangers' text: in the
+tables markup is escaped, and characters that cannot be seen or that turn the direction of text stand
+by their code.
 """
 
 from __future__ import annotations
 
 import html
-import json
 import pathlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..files import write_whole
-from . import built
+from .page import standalone
 
 Card = Mapping[str, Any]
 
@@ -24,6 +23,10 @@ Card = Mapping[str, Any]
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
+)
+_HEAD = (
+    f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+    '<meta name="color-scheme" content="light dark">\n'
 )
 _PLAIN = """
 .iw-page{margin:0}
@@ -55,30 +58,15 @@ def feature_page(cards: Sequence[Card], title: str = "") -> str:
 
     Raises FileNotFoundError where the views are not built, ValueError for numbers that JSON lacks.
     """
-    script_path = built.STATIC / "features-standalone.js"
-    style_path = built.STATIC / "features.css"
-    if not script_path.exists():
-        raise FileNotFoundError(
-            "The view is not built: run `npm install` and `npm run build` in the repository."
-        )
     title = title or ", ".join(dict.fromkeys(str(card["name"]) for card in cards[:5])) or "Features"
-    # "<" cannot end a script element early when it is written as an escape.
-    page = json.dumps({"title": title, "cards": list(cards)}, allow_nan=False)
-    payload = page.replace("<", "\\u003c")
-    script = script_path.read_text("utf-8").replace("</script", "<\\/script")
-    style = (style_path.read_text("utf-8") + _PLAIN).replace("</style", "<\\/style")
     plain = "".join(map(_plain, cards))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{_text(title)}</title>\n<style>{style}</style>\n</head>\n"
-        '<body class="iw-page">\n<div class="iw-mount"></div>\n'
-        f'<noscript><div class="iw-plain"><h1>{_text(title)}</h1>\n{plain}</div></noscript>\n'
-        f'<script type="application/json" class="iw-data">{payload}</script>\n'
-        f"<script>{script}</script>\n"
-        "<script>interpWidgetsFeatures.mountPage(document)</script>\n</body>\n</html>\n"
+    return standalone(
+        "features",
+        {"title": title, "cards": list(cards)},
+        _seen(title),
+        style=_PLAIN,
+        head=_HEAD,
+        body=f'<noscript><div class="iw-plain"><h1>{_text(title)}</h1>\n{plain}</div></noscript>\n',
     )
 
 
@@ -182,8 +170,13 @@ def _number(value: float | None) -> str:
 
 
 def _text(value: object) -> str:
-    """Text as markup that shows it; what is invisible or turns text around stands by its code."""
-    return html.escape("".join(map(_visible, str(value))))
+    """Text as markup that shows it."""
+    return html.escape(_seen(str(value)))
+
+
+def _seen(text: str) -> str:
+    """Text in which what is invisible or turns text around stands by its code."""
+    return "".join(map(_visible, text))
 
 
 def _visible(sign: str) -> str:

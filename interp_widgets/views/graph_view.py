@@ -8,8 +8,6 @@ not redundant: some kernels hold trait updates back while a cell awaits, and a m
 from __future__ import annotations
 
 import base64
-import html
-import json
 import math
 import pathlib
 from collections.abc import Callable, Iterable
@@ -21,6 +19,7 @@ import traitlets as t
 from ..files import write_whole
 from . import built, wire
 from .graph_asks import Asks
+from .page import standalone
 
 STATES = ("empty", "computing", "done", "cancelled", "failed")
 
@@ -193,12 +192,8 @@ class GraphView(Asks, anywidget.AnyWidget):
         """One page that shows this view as it stands, with no kernel and no network.
 
         Selection, pins, groups, labels and the keep slider come along and go on working.
+        Raises FileNotFoundError where the views are not built.
         """
-        script_path, style_path = built.STATIC / "graph-standalone.js", built.STATIC / "graph.css"
-        if not script_path.exists():
-            raise FileNotFoundError(
-                "The view is not built: run `npm install` and `npm run build` in the repository."
-            )
         title = title or wire.read_header(self.data).get("prompt") or "Attribution graph"
         state = {name: getattr(self, name) for name in (*SHARED, "status", "height")}
         if state["status"]["state"] == "computing":
@@ -213,20 +208,7 @@ class GraphView(Asks, anywidget.AnyWidget):
             "data": base64.b64encode(self.data).decode("ascii"),
             "answers": self.kept_answers(),
         }
-        # "<" cannot end a script element early when it is written as an escape.
-        payload = json.dumps(page).replace("<", "\\u003c")
-        script = script_path.read_text("utf-8").replace("</script", "<\\/script")
-        style = style_path.read_text("utf-8").replace("</style", "<\\/style")
-        return (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-            f"<title>{html.escape(title)}</title>\n"
-            f"<style>html,body{{margin:0;height:100%}}{style}</style>\n</head>\n"
-            '<body class="iw-page">\n<div class="iw-mount"></div>\n'
-            f'<script type="application/json" class="iw-data">{payload}</script>\n'
-            f"<script>{script}</script>\n"
-            "<script>interpWidgetsGraph.mountPage(document)</script>\n</body>\n</html>\n"
-        )
+        return standalone("graph", page, title)
 
     def save_html(self, path: str | pathlib.Path, title: str = "") -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""

@@ -10,8 +10,6 @@ back while a cell awaits, and a message arrives. `text_live` answers.
 from __future__ import annotations
 
 import base64
-import html
-import json
 import pathlib
 from collections.abc import Callable
 from textwrap import shorten
@@ -23,6 +21,7 @@ from ..features.errors import FeatureError
 from ..files import write_whole
 from . import built
 from .kept import KeptView
+from .page import standalone
 
 if TYPE_CHECKING:
     from .text_live import Text
@@ -146,13 +145,9 @@ class TextView(KeptView):
     def to_html(self, title: str = "") -> str:
         """One page that shows this view as it stands, with no kernel and no network.
 
-        Brushing, sorting and searching go on working there.
+        Brushing, sorting and searching go on working there. Raises FileNotFoundError where the
+        views are not built.
         """
-        script_path, style_path = built.STATIC / "text-standalone.js", built.STATIC / "text.css"
-        if not script_path.exists():
-            raise FileNotFoundError(
-                "The view is not built: run `npm install` and `npm run build` in the repository."
-            )
         live = dict(self.live)
         title = title or live.get("prompt") or "Features on a prompt"
         if live["state"] == "computing":
@@ -166,20 +161,7 @@ class TextView(KeptView):
             "data": base64.b64encode(self.data).decode("ascii"),
             "usual": base64.b64encode(self.usual).decode("ascii"),
         }
-        # "<" cannot end a script element early when it is written as an escape.
-        payload = json.dumps(page).replace("<", "\\u003c")
-        script = script_path.read_text("utf-8").replace("</script", "<\\/script")
-        style = style_path.read_text("utf-8").replace("</style", "<\\/style")
-        return (
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-            f"<title>{html.escape(title)}</title>\n"
-            f"<style>html,body{{margin:0;height:100%}}{style}</style>\n</head>\n"
-            '<body class="iw-page">\n<div class="iw-mount"></div>\n'
-            f'<script type="application/json" class="iw-data">{payload}</script>\n'
-            f"<script>{script}</script>\n"
-            "<script>interpWidgetsText.mountPage(document)</script>\n</body>\n</html>\n"
-        )
+        return standalone("text", page, title)
 
     def save_html(self, path: str | pathlib.Path, title: str = "") -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
