@@ -543,6 +543,13 @@ def test_anything_anywhere_is_read_or_refused(
     json.dumps(feature.card(), allow_nan=False, ensure_ascii=False).encode()
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_true_and_false_are_no_place_of_a_trigger(value: bool) -> None:
+    document = copy.deepcopy(CIRCUIT_TRACER)
+    document["examples_quantiles"][0]["examples"][0]["train_token_ind"] = value
+    assert from_neuronpedia(document).examples[-1].trigger == 2  # the strongest token
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from ..foreign import ForeignFeature
 from ..values import Control, Example, Group, Histogram, TokenWeight
-from . import fields as fields
+from . import fields
 from .explanations import labels_of, our_label
 from .fields import At, first, number, ours_of, share, text, whole
 
@@ -29,10 +29,10 @@ _UNITS = ("feature", "neuron", "direction")
 def layer_of(found: Mapping[str, Any], header: Mapping[str, Any]) -> int | None:
     """The layer that a document or its batch names: 2, "2" or "2-name"."""
     for value in (found.get("layer"), header.get("layer"), header.get("source")):
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**6:
+        if _counts(value, 10**6):
             return value
-        if isinstance(value, str) and (number_ := re.match(r"(\d{1,6})(?:-|$)", value, re.ASCII)):
-            return int(number_[1])
+        if isinstance(value, str) and (begins := re.match(r"(\d{1,6})(?:-|$)", value, re.ASCII)):
+            return int(begins[1])
     return None
 
 
@@ -219,12 +219,17 @@ def _example(row: dict[str, Any], at: At, values: str, wanted: list[Any], sign: 
     if not tokens:
         return None
     strength = np.asarray(activations) * sign
-    places = [p for p in wanted if isinstance(p, int) and 0 <= p < len(tokens) and strength[p] > 0]
+    places = [p for p in wanted if _counts(p, len(tokens)) and strength[p] > 0]
     ours = ours_of(row)
     known = [ours.get(name) for name in ("position", "document")]
-    position, document = (k if isinstance(k, int) and 0 <= k < 2**53 else -1 for k in known)
-    trigger = int(places[0]) if places else int(strength.argmax())
-    return Example(tokens, activations, trigger, int(position), int(document))
+    position, document = (k if _counts(k, 2**53) else -1 for k in known)
+    trigger = places[0] if places else int(strength.argmax())
+    return Example(tokens, activations, trigger, position, document)
+
+
+def _counts(value: Any, end: int) -> TypeGuard[int]:
+    """Whether it is a whole number from 0 to below `end`; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < end
 
 
 def _unit(ours: dict[str, Any]) -> str:
