@@ -1,11 +1,12 @@
 """What a feature means: where it fires, what its weights say, what it is called.
 
 values.py, errors.py                                  what an index speaks in
-units.py, shards.py, building.py, merging.py, arrays.py, distributed.py     a pass over a corpus
+units.py, shards.py, building.py, distributed.py      a pass over a corpus
+folder.py, merging.py, arrays.py, sizes.py            the files it puts down
 stored.py                                             reading what the pass left
 weights/                                              what the weights say
 labelling/, search.py                                 labels: kept, proposed, tested, found
-card.py, neuronpedia/, foreign.py                     everything of one feature, as JSON
+card.py, card_rows.py, neuronpedia/, foreign.py       everything of one feature, as JSON
 firing.py, index.py, feature.py, known.py             all of it together
 free_text/                                            a sample of text to index
 """

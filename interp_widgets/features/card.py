@@ -1,8 +1,8 @@
 """Everything that is known of one unit, as one JSON value: what views, pages and files show.
 
     from the corpus   density, activations, examples, groups        (stored.py)
-    from its book     label                                          (book.py)
-    from the weights  logits, similar, upstream, downstream, effect  (weights.py); weights=False
+    from its book     label                                         (labelling/book.py)
+    from the weights  logits, similar, upstream, downstream, effect (weights/); weights=False
                       leaves them null, for a first look
 
 Every number is finite or null, and what is compared has its control beside it. The control of
@@ -124,8 +124,12 @@ def _corpus(stored: StoredIndex | None, layer: int, feature: int, here: float | 
     if stored is None:
         return {
             "density": None,
-            "activations": {"edges": [], "counts": [], "max": None, "here": here}
-            | {"percentile": None},
+            "activations": {
+                **histogram_row(None),
+                "max": None,
+                "here": here,
+                "percentile": None,
+            },
             "examples": [],
             "negative": [],
             "groups": [],
@@ -225,8 +229,12 @@ def _weights(
         "upstream_control": control_row(up_chance),
         "downstream_control": control_row(down_chance),
         "effect": [
-            {"to": e.to, "share": finite(e.share), "strength": finite(e.strength)}
-            | {"control": finite(e.control)}
+            {
+                "to": e.to,
+                "share": finite(e.share),
+                "strength": finite(e.strength),
+                "control": finite(e.control),
+            }
             for e in effect
         ]
         or None,

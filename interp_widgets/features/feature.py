@@ -89,7 +89,7 @@ class Feature:
 
     def ask(self, language_model: Callable[[str], str], *, examples: int = 20) -> Label:
         """The label that your own language model gives to the strongest examples; `judge` scores
-        it, `index.book.put` keeps it. See `features.hook.ask`."""
+        it, `index.book.put` keeps it. See `features.labelling.hook.ask`."""
         from .labelling.hook import ask
 
         return ask(self.index, self.layer, self.feature, language_model, examples=examples)
@@ -98,7 +98,7 @@ class Feature:
         self, label: str | Label, language_model: Callable[[str], str], **how: Any
     ) -> Detection:
         """How well your own language model tells with a label on which texts it fires; see
-        `features.hook.judge`."""
+        `features.labelling.hook.judge`."""
         from .labelling.hook import judge
 
         return judge(self.index, self.layer, self.feature, label, language_model, **how)

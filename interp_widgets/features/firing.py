@@ -18,7 +18,7 @@ class Firing:
     """Active units on a text.
 
     tokens: what each token adds to the text, the special one in front included; ids: [position].
-    layer, unit, position (int64) and value (float32): [n] each, sorted by layer, position, unit.
+    layer, position, feature (int64) and value (float32): [n] each, sorted in this order.
     """
 
     tokens: tuple[str, ...]

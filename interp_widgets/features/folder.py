@@ -118,19 +118,12 @@ class IndexFolder:
         if numbers:
             generation = self.about.generation + 1
             paths = [self.path(number) for number in numbers]
-            kept = clipped = 0
-            last = 0
+            kept = clipped = last = 0
             for path in paths:
                 found, _ = open_arrays(path)
                 kept, clipped = kept + int(found["kept"][0]), clipped + int(found["clipped"][0])
                 last = int(found["document"][-1]) + 1
-            merge(
-                self.folder,
-                generation,
-                self.about.layers,
-                paths,
-                progress,
-            )
+            merge(self.folder, generation, self.about.layers, paths, progress)
             self.about = replace(
                 self.about,
                 shards=(*self.about.shards, *(ready[number] for number in numbers)),

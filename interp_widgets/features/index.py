@@ -5,7 +5,8 @@
     index.search("texas"); index.fire("in dallas")
 
 It knows the model and the dictionary, so what is on disk (stored.py), what the weights say
-(weights.py), what somebody called a feature (book.py) and what fires on a new text come together.
+(weights/), what somebody called a feature (labelling/book.py) and what fires on a new text come
+together.
 """
 
 from __future__ import annotations
@@ -292,9 +293,6 @@ def index(
     found = Index(model, dictionary, units)
 
     def work(job: Job[StoredIndex]) -> StoredIndex:
-        def told(share: float, message: str) -> None:
-            job.report(share, message)
-
         try:
             return build(
                 model,
@@ -305,7 +303,7 @@ def index(
                 tokens=tokens,
                 shard_tokens=shard_tokens,
                 encoder=encoder,
-                progress=told,
+                progress=job.report,
                 check=job.check,
             )
         except Cancelled:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def shards_of(windows: Iterator[Window], known: Iterable[int], tokens: int) -> I
     """
     number = 0
     for count in known:
-        taken = tuple(window for _, window in zip(range(count), windows, strict=False))
+        taken = tuple(islice(windows, count))
         if taken:
             yield Shard(number, taken)
         number += 1

@@ -130,9 +130,7 @@ def with_book(graph: Graph, units: Collection[Unit]) -> dict[str, str]:
     for id, unit in nodes_of(graph, units).items():
         found = book.get(*unit)
         text = found.text if found else ""
-        if text == name[id]:
-            labels.pop(id, None)  # what it is called anyway
-        elif text:
+        if text and text != name[id]:  # the node's own name is no label
             labels[id] = text
         else:
             labels.pop(id, None)

@@ -142,6 +142,13 @@ class Sheet:
         inside = (at >= self.start[places]) & (at < self.end[self.window[places]])
         return np.where(inside, self.word[np.clip(at, 0, len(self) - 1)], NONE)
 
+    def text_around(self, stored: StoredIndex, place: int, before: int, behind: int) -> str:
+        """The text of a token with so many before and behind it, of the same window."""
+        first = max(int(self.start[place]), place - before)
+        end = min(int(self.end[self.window[place]]), place + behind + 1)
+        at = int(self.position[place]) - place
+        return stored.text(first + at, end + at)
+
     def had(self, places: Ints, word: int) -> NDArray[np.bool_]:
         """Whether a word stands earlier in the window."""
         there = np.flatnonzero(self.word == word)

@@ -35,7 +35,7 @@ from .classifier import BEFORE, BEHIND, Classifier, learn
 from .contexts import Ints, stored_of
 from .proposing import control_rules, score_rule
 from .rules import parse
-from .separating import Detection, Trial, detection
+from .separating import Detection, detection
 
 __all__ = ["Detection", "detect"]
 
@@ -149,7 +149,10 @@ def _by_words(index: Any, layer: int, feature: int, text: str, found: Activity) 
         raise FeatureError(f"The label {text!r} has no word to look for in a text.")
     trial = found.checked(found.held_out())
     stored = stored_of(index)
-    around = [_around(stored, trial, place) for place in trial.places.tolist()]
+    around = [
+        _words(trial.sheet.text_around(stored, place, BEFORE, BEHIND))
+        for place in trial.places.tolist()
+    ]
     book = getattr(index, "book", None)
     others = [] if book is None else [
         telling
@@ -165,15 +168,6 @@ def _by_words(index: Any, layer: int, feature: int, text: str, found: Activity) 
         trial,
         f"the text has {' or '.join(sorted(words))}",
     )
-
-
-def _around(stored: StoredIndex, trial: Trial, place: int) -> frozenset[str]:
-    """The words around a token."""
-    sheet = trial.sheet
-    start, end = int(sheet.start[place]), int(sheet.end[sheet.window[place]])
-    first, last = max(start, place - BEFORE), min(end, place + BEHIND + 1)
-    at = int(sheet.position[place]) - place
-    return _words(stored.text(first + at, last + at))
 
 
 def _having(words: frozenset[str], around: list[frozenset[str]]) -> NDArray[np.float64]:

@@ -21,7 +21,6 @@ import numpy as np
 
 from ...dictionaries.labels import Label, one_line
 from ..errors import FeatureError
-from ..stored import StoredIndex
 from ..values import Example
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND
@@ -102,7 +101,8 @@ def judge(
     text = label.text if isinstance(label, Label) else label
     found = activity(stored, layer, feature)
     trial = _texts(found, texts)
-    passages = [_around(stored, trial, place) for place in trial.places.tolist()]
+    sheet, places = trial.sheet, trial.places.tolist()
+    passages = [sheet.text_around(stored, place, BEFORE, BEHIND) for place in places]
     others = _other_labels(index, layer, feature, text, controls)
     scores = [_judged(language_model, each, passages) for each in (text, *others)]
     # Texts that one answer left out are left out for all, so the control is on the same texts.
@@ -141,13 +141,6 @@ def _texts(found: Activity, count: int) -> Trial:
     order = random.permutation(len(active) + len(silent))
     is_active = np.arange(len(order)) < len(active)
     return Trial(whole.sheet, np.concatenate([active, silent])[order], is_active[order])
-
-
-def _around(stored: StoredIndex, trial: Trial, place: int) -> str:
-    sheet = trial.sheet
-    first, end = int(sheet.start[place]), int(sheet.end[sheet.window[place]])
-    at = int(sheet.position[place]) - place
-    return stored.text(max(first, place - BEFORE) + at, min(end, place + BEHIND + 1) + at)
 
 
 def _other_labels(index: Any, layer: int, feature: int, text: str, count: int) -> list[str]:

@@ -8,7 +8,7 @@
 The second has three spellings: Neuronpedia's interface (binMin), SAEDashboard's batches (bin_min) and
 Neuronpedia's upload (quantileMin). What must be there and is not, or a number that is none among the
 activations, is refused; anything else that cannot be read is absent. What we add when writing stands
-in `interp_widgets` (neuronpedia.py) and is read as warily as the rest.
+in `interp_widgets` (neuronpedia/writing.py) and is read as warily as the rest.
 docs/how-it-works/feature-files.md has the fields.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from ..errors import FeatureError
 from ..foreign import ForeignFeature
-from . import fields as fields
+from . import fields
 from .fields import At
 from .forms import circuit_tracer, native
 from .tokens import as_text
@@ -72,8 +72,8 @@ def all_documents(path: Path) -> Iterator[tuple[At, dict[str, Any], dict[str, An
         for at, found in fields.documents(file):
             if isinstance(found.get("features"), list):
                 rows = found.pop("features")
-                for number_, row in enumerate(fields.objects(rows, at["features"])):
-                    yield at["features"][number_], row, found
+                for i, row in enumerate(fields.objects(rows, at["features"])):
+                    yield at["features"][i], row, found
             else:
                 yield at, found, {}
 
