@@ -15,27 +15,22 @@ from torch import Tensor
 
 # Paths of a block's parts: attention's output projection, MLP, its down projection, the MLP's norm
 # and post-norm, attention, its norm and post-norm.
+LLAMA = dict(
+    layers="model.layers",
+    final="model.norm",
+    z="self_attn.o_proj",
+    mlp="mlp",
+    down="mlp.down_proj",
+    norm="post_attention_layernorm",
+    attention="self_attn",
+    attention_norm="input_layernorm",
+)
 PARTS = {
-    "llama": dict(
-        layers="model.layers",
-        final="model.norm",
-        z="self_attn.o_proj",
-        mlp="mlp",
-        down="mlp.down_proj",
-        norm="post_attention_layernorm",
-        attention="self_attn",
-        attention_norm="input_layernorm",
-    ),
-    "gemma2": dict(
-        layers="model.layers",
-        final="model.norm",
-        z="self_attn.o_proj",
-        mlp="mlp",
-        down="mlp.down_proj",
+    "llama": LLAMA,
+    "gemma2": LLAMA
+    | dict(
         norm="pre_feedforward_layernorm",
         post="post_feedforward_layernorm",
-        attention="self_attn",
-        attention_norm="input_layernorm",
         attention_post="post_attention_layernorm",
     ),
     "gpt2": dict(

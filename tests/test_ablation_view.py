@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import held_models
 import numpy as np
 import pytest
 import tiny_models
@@ -327,21 +328,8 @@ class TestStopping:
     @pytest.fixture
     def held(self, model: Model) -> Iterator[tuple[Ablation, threading.Event]]:
         """An ablation whose heatmaps cannot go on before an event: somebody has the model."""
-        release, taken = threading.Event(), threading.Event()
-
-        def hold() -> None:
-            with model.lock:
-                taken.set()
-                release.wait(60)
-
-        holder = threading.Thread(target=hold)
-        holder.start()
-        assert taken.wait(60)
-        try:
+        with held_models.held(model) as release:
             yield ablate(model, CLEAN, None, CORRUPTED, METRIC), release
-        finally:
-            release.set()
-            holder.join()
 
     def test_it_shows_itself_before_anything_is_computed(
         self, held: tuple[Ablation, threading.Event]

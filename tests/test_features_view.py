@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import held_models
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -395,20 +396,11 @@ class TestAnIndexThatIsMade:
     @pytest.fixture
     def held(self, model: Model, tmp_path: Path) -> Iterator[tuple[Index, threading.Event]]:
         """Somebody has the model: nothing is read before the event."""
-        release, taken = threading.Event(), threading.Event()
-
-        def hold() -> None:
-            with model.lock:
-                taken.set()
-                release.wait(PATIENCE)
-
-        threading.Thread(target=hold, daemon=True).start()
-        taken.wait(PATIENCE)
         text = [f"the capital of the state containing dallas is austin . {n}" for n in range(40)]
         dictionary = load_dictionary(model.dictionary)
-        made = index(model, dictionary, text, folder=tmp_path / "index", shard_tokens=64)
-        yield made, release
-        release.set()
+        with held_models.held(model) as release:
+            made = index(model, dictionary, text, folder=tmp_path / "index", shard_tokens=64)
+            yield made, release
         made.cancel()
 
     def test_the_view_is_there_at_once_and_fills(self, held: tuple[Index, threading.Event]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import held_models
 import numpy as np
 import pytest
 import tiny_models
@@ -397,21 +398,8 @@ class TestStopping:
     @pytest.fixture
     def held(self, model: Model, dictionary: Any) -> Iterator[tuple[Text, threading.Event]]:
         """A text that cannot run before an event: somebody has the model."""
-        release, taken = threading.Event(), threading.Event()
-
-        def hold() -> None:
-            with model.lock:
-                taken.set()
-                release.wait(60)
-
-        holder = threading.Thread(target=hold)
-        holder.start()
-        assert taken.wait(60)
-        try:
+        with held_models.held(model) as release:
             yield text(model, PROMPT, dictionary), release
-        finally:
-            release.set()
-            holder.join()
 
     def test_the_text_stands_there_before_anything_is_known(
         self, held: tuple[Text, threading.Event]
