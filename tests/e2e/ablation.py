@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from e2e.held import HOLD
 from e2e.servers import JupyterServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 LOAD = """
-import threading
 import interp_widgets as iw
 from interp_widgets.models.interventions import head, mlp
 model = iw.load()
 """
 SHOW = "ablation = iw.ablate(model)\nablation"
 
-# Somebody has the model: nothing is computed before `release.set()`.
-HELD = """
-release, taken = threading.Event(), threading.Event()
-def hold():
-    with model.lock:
-        taken.set()
-        release.wait()
-threading.Thread(target=hold, daemon=True).start()
-taken.wait()
+HELD = f"""{HOLD}
+hold()
 ablation = iw.ablate(model)
 ablation
 """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from e2e.held import HOLD
 from e2e.servers import JupyterServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 LOAD = """
-import threading
 import interp_widgets as iw
 from interp_widgets.dictionaries import load as load_dictionary
 from interp_widgets.features import index as index_of
@@ -20,16 +20,9 @@ dictionary = load_dictionary(model.dictionary)
 """
 SHOW = "index = index_for(model, dictionary)\nindex"
 
-# Somebody has the model: nothing is read before `release.set()`.
-HELD = """
-release, taken = threading.Event(), threading.Event()
-def hold():
-    with model.lock:
-        taken.set()
-        release.wait()
-threading.Thread(target=hold, daemon=True).start()
-taken.wait()
-text = [f"the capital of the state containing dallas is austin . {n}" for n in range(40)]
+HELD = f"""{HOLD}
+hold()
+text = [f"the capital of the state containing dallas is austin . {{n}}" for n in range(40)]
 index = index_of(model, dictionary, text, folder="an-index", shard_tokens=64)
 index
 """

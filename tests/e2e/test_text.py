@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.browser import SCREENSHOTS, command, open_and_run, visit
+from e2e.held import HOLD
 from e2e.servers import JupyterServer
-from e2e.text import HOLD, SHOW, drag, notebook_with_text, rows, shaded, token, views
+from e2e.text import SHOW, drag, notebook_with_text, rows, shaded, token, views
 from e2e.waiting import until
 
 if TYPE_CHECKING:

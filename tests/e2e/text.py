@@ -11,26 +11,12 @@ if TYPE_CHECKING:
 
 PROMPT = "the capital of the state containing dallas is"
 LOAD = f"""
-import threading
 import interp_widgets as iw
 
 model = iw.load()
 PROMPT = {PROMPT!r}
 """
 SHOW = "seen = iw.text(model, PROMPT)\nseen"
-
-# Somebody has the model: nothing is computed before `release.set()`.
-HOLD = """
-def hold():
-    global release
-    taken, release = threading.Event(), threading.Event()
-    def holding(release=release):
-        with model.lock:
-            taken.set()
-            release.wait()
-    threading.Thread(target=holding, daemon=True).start()
-    taken.wait()
-"""
 
 
 def notebook_with_text(server: JupyterServer, name: str, *cells: str) -> str:
