@@ -136,6 +136,8 @@ def test_suggested_labels_come_with_scores_and_can_be_taken_over(graph: Graph) -
     label = index_of(graph).book.get(node.layer, node.feature)
     assert label is not None
     assert (label.text, label.kind) == (found[0]["text"], "proposed")
+    answers.ask("label", {"ids": [node.id], "text": "x", "proposed": 99})
+    assert "ask for suggestions again" in graph.view.told
 
 
 def test_a_graph_from_a_file_says_that_it_knows_no_meaning(graph: Graph, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class Feature:
         """Labels that its examples suggest, each with how well it holds on other text."""
         from .labelling.proposing import propose
 
-        return propose(self.index, self.layer, self.feature)[:n]
+        return propose(self.index, self.layer, self.feature, n=n)
 
     def detect(self, label: str | Label | None = None) -> Detection:
         """How well a label (None: its own) separates text on which it fires from other text."""

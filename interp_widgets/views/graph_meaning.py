@@ -25,10 +25,13 @@ from .graph_signals import Answer, Signals, numbers
 if TYPE_CHECKING:
     from ..attribution.graph import Graph
     from ..features.index import Index
+    from ..features.labelling.proposing import Proposal
 
 Unit = tuple[int, int]
 # An index is remembered for as long as somebody holds it: here, for as long as its graph.
 _INDEX: WeakKeyDictionary[Graph, Index] = WeakKeyDictionary()
+# What was suggested last, and of which unit.
+_PROPOSED: WeakKeyDictionary[Graph, tuple[Unit, list[Proposal]]] = WeakKeyDictionary()
 
 
 def index_of(graph: Graph) -> Index:
@@ -100,7 +103,9 @@ def naming(graph: Graph, request: Request, signals: Signals) -> Answer:
     (id,) = request["ids"]
     index, unit = index_of(graph), unit_of(graph, id)
     signals.report(0.1, "comparing examples with other text")
-    return {"proposals": [proposal_row(each) for each in index[unit].propose()]}
+    found = index[unit].propose()
+    _PROPOSED[graph] = (unit, found)
+    return {"proposals": [proposal_row(each) for each in found]}
 
 
 def label(graph: Graph, id: str, text: str, proposed: int | None = None) -> dict[str, str]:
@@ -114,7 +119,10 @@ def label(graph: Graph, id: str, text: str, proposed: int | None = None) -> dict
     """
     index, unit = index_of(graph), unit_of(graph, id)
     if proposed is not None:
-        index.book.put(*unit, index[unit].propose()[proposed].label)
+        of, found = _PROPOSED.get(graph, (None, []))
+        if of != unit or not 0 <= proposed < len(found):
+            raise ValueError("That suggestion is gone: ask for suggestions again.")
+        index.book.put(*unit, found[proposed].label)
     elif text.strip():
         index.book.put(*unit, text)
     else:
