@@ -69,8 +69,8 @@ def test_search_open_try_a_text_and_name_it_for_good(page: Page, lab: JupyterSer
         assert "lone star state" in (view.locator(".iw-f-row").first.text_content() or "")
 
     # A new kernel, a new page: the label is the feature's.
+    page.goto("about:blank")  # a page complains about a kernel that goes away under it
     lab.end_kernels()
-    page.goto("about:blank")
     open_and_run(page, lab, notebook)
     view = views(page)
     view.wait_for(timeout=180_000)
