@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -19,8 +20,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _data_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the labels of whoever runs it."""
+def _data_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    """No test reads or writes the labels of whoever runs it; servers and kernels inherit that."""
+    folder = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INTERP_WIDGETS_DATA", str(tmp_path_factory.mktemp("data")))
-        yield
+        patch.setenv("INTERP_WIDGETS_DATA", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def _no_labels_of_another_test(_data_of_its_own: pathlib.Path) -> Iterator[None]:
+    """Labels outlive models and kernels, which is what they are for: but not the test."""
+    yield
+    shutil.rmtree(_data_of_its_own / "labels", ignore_errors=True)
