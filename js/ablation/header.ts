@@ -1,5 +1,6 @@
 /** What is measured, how far it is, and the buttons that act on it. */
 import { button, h } from "../shared/dom";
+import { fillLine, progressLine } from "../shared/progress";
 import type { Host, Live } from "./state";
 import { baseText, metricTitle, stateSentence } from "./words";
 
@@ -8,33 +9,25 @@ const OFFLINE =
 
 export class Header {
   readonly el: HTMLElement;
-  readonly bar = h("div", {
-    class: "iw-a-progress",
-    attrs: {
-      role: "progressbar",
-      "aria-label": "Heatmaps",
-      "aria-valuemin": 0,
-      "aria-valuemax": 100,
-    },
-  });
-  readonly notice = h("div", { class: "iw-a-notice", attrs: { hidden: true } });
-  private readonly title = h("b", { class: "iw-a-title" });
-  private readonly sentence = h("span", { class: "iw-a-sentence" });
+  readonly bar = progressLine("Heatmaps");
+  readonly notice = h("div", { class: "iw-news", attrs: { hidden: true } });
+  private readonly title = h("b", { class: "iw-topname" });
+  private readonly sentence = h("span", { class: "iw-topnews" });
   private readonly cancel: HTMLButtonElement;
   private readonly resume: HTMLButtonElement;
 
   constructor(host: Host, help: () => void) {
     this.cancel = button("Cancel", () => host.act("cancel"), {
-      class: "iw-a-action",
+      class: "iw-action",
       title: "Stops filling the heatmaps; what is there stays",
     });
     this.resume = button("Resume", () => host.act("resume"), {
-      class: "iw-a-action",
+      class: "iw-action",
       title: "Goes on filling the heatmaps",
     });
     this.el = h(
       "header",
-      { class: "iw-a-top" },
+      { class: "iw-topline" },
       this.title,
       this.sentence,
       this.cancel,
@@ -59,9 +52,7 @@ export class Header {
     this.cancel.hidden = offline || live.state !== "computing";
     this.resume.hidden = offline || !(live.state === "cancelled" || live.state === "failed");
     this.bar.hidden = live.state === "empty";
-    this.bar.style.setProperty("--iw-fill", `${(100 * live.progress).toFixed(1)}%`);
-    this.bar.setAttribute("aria-valuenow", String(Math.round(100 * live.progress)));
-    this.bar.setAttribute("aria-valuetext", stateSentence(live));
+    fillLine(this.bar, live.progress, stateSentence(live));
     const notice = offline ? OFFLINE : said || (stopped ? stateSentence(live) : "");
     this.notice.hidden = notice === "";
     if (this.notice.textContent !== notice) this.notice.textContent = notice;

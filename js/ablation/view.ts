@@ -2,6 +2,7 @@
 import { h } from "../shared/dom";
 import { number } from "../shared/format";
 import { Help } from "../shared/help";
+import { watchSilence } from "../shared/host";
 import { followTheme } from "../shared/theme";
 import { Choices } from "./choices";
 import { Header } from "./header";
@@ -25,8 +26,6 @@ import { effect, itemName, methodSentence, partName, says, stateSentence, withUn
 
 /** While it computes, news come several times a second; a long task takes a second or two. */
 const SILENCE_MS = 15_000;
-
-const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
 
 export class View {
   readonly root = h("div", {
@@ -134,8 +133,16 @@ export class View {
     const resized = new ResizeObserver(() => this.heatmap.fit());
     resized.observe(this.heatmap.el);
     signal.addEventListener("abort", () => resized.disconnect());
-    const watch = setInterval(() => this.listen(), 2000);
-    signal.addEventListener("abort", () => clearInterval(watch));
+    watchSilence(
+      SILENCE_MS,
+      () => (this.now.state === "computing" && !this.offline ? this.heard : null),
+      () => this.said,
+      (said) => {
+        this.said = said;
+        this.show();
+      },
+      signal,
+    );
     this.show();
   }
 
@@ -314,14 +321,6 @@ export class View {
     const names = result.ids.map((id) => itemName(id, this.now)).join(" and ");
     const joint = withUnit(effect(result.effect.joint, metric.scale), metric.unit);
     this.spoken.textContent = `${names}: ${joint}`;
-  }
-
-  private listen(): void {
-    if (this.now.state !== "computing" || this.offline) return;
-    const silent = performance.now() - this.heard > SILENCE_MS;
-    if (silent === (this.said === SILENT)) return;
-    this.said = silent ? SILENT : "";
-    this.show();
   }
 
   destroy(): void {

@@ -1,6 +1,7 @@
 /** The anywidget side: traits and messages; the view knows neither. */
 import type { Render } from "@anywidget/types";
-import type { Choice, Direction, Host, Live, PanelId, Result } from "./state";
+import { choose, listen, sender } from "../shared/host";
+import type { Direction, Host, Live, PanelId, Result } from "./state";
 import { View } from "./view";
 
 interface Traits extends Record<string, unknown> {
@@ -21,29 +22,10 @@ function floats(view: DataView | undefined): Float32Array {
 
 const render: Render<Traits> = ({ model, el }) => {
   let view: View | null = null;
-  /** False, and the notice, when there is no kernel to hear it. */
-  const send = (message: object): boolean => {
-    try {
-      model.send(message);
-      view?.setOffline(false);
-      return true;
-    } catch {
-      view?.setOffline(true);
-      return false;
-    }
-  };
+  const send = sender(model, (gone) => view?.setOffline(gone));
   const host: Host = {
     act: (what) => send({ type: "do", what }),
-    // State is a trait, and a message besides: some kernels hold traits back while a cell awaits.
-    choose: (values: Choice) => {
-      for (const [name, value] of Object.entries(values)) model.set(name, value as never);
-      try {
-        model.save_changes();
-      } catch {
-        // There is no kernel; `send` says so.
-      }
-      return send({ type: "set", values });
-    },
+    choose: (values) => choose(model, send, values),
   };
   view = new View(el, host);
   const shown = view;
@@ -63,7 +45,7 @@ const render: Render<Traits> = ({ model, el }) => {
     "change:height": () => shown.setHeight(model.get("height")),
     comm_live_update: () => void send({ type: "ping" }),
   };
-  for (const [name, handler] of Object.entries(handlers)) model.on(name, handler);
+  const deaf = listen(model, handlers);
   shown.setHeight(model.get("height"));
   receive();
   chosen();
@@ -71,7 +53,7 @@ const render: Render<Traits> = ({ model, el }) => {
   // A view of a kernel that is gone finds out now.
   requestAnimationFrame(() => void send({ type: "ping" }));
   return () => {
-    for (const [name, handler] of Object.entries(handlers)) model.off(name, handler);
+    deaf();
     shown.destroy();
   };
 };

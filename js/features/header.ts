@@ -1,5 +1,6 @@
 /** What is shown, how far the index is, and the ways through it. */
 import { button, h } from "../shared/dom";
+import { fillLine, progressLine } from "../shared/progress";
 import type { Live } from "./state";
 import { headline, stateSentence, titleText } from "./words";
 
@@ -15,18 +16,10 @@ const OFFLINE = "No kernel behind this view. What is on screen stays; run its ce
 
 export class Header {
   readonly el: HTMLElement;
-  readonly bar = h("div", {
-    class: "iw-f-progress",
-    attrs: {
-      role: "progressbar",
-      "aria-label": "Index",
-      "aria-valuemin": 0,
-      "aria-valuemax": 100,
-    },
-  });
-  readonly notice = h("div", { class: "iw-f-notice", attrs: { hidden: true } });
-  private readonly title = h("b", { class: "iw-f-title" });
-  private readonly sentence = h("span", { class: "iw-f-sentence" });
+  readonly bar = progressLine("Index", "iw-smooth");
+  readonly notice = h("div", { class: "iw-news", attrs: { hidden: true } });
+  private readonly title = h("b", { class: "iw-topname" });
+  private readonly sentence = h("span", { class: "iw-topnews" });
   private readonly cancel: HTMLButtonElement;
   private readonly back: HTMLButtonElement;
   private readonly forward: HTMLButtonElement;
@@ -34,7 +27,7 @@ export class Header {
 
   constructor(actions: HeaderActions) {
     this.cancel = button("Cancel", () => actions.cancel(), {
-      class: "iw-f-action",
+      class: "iw-action",
       title: "Stops reading; what was read is kept",
     });
     this.back = button("back", () => actions.back(), {
@@ -49,7 +42,7 @@ export class Header {
     });
     this.el = h(
       "header",
-      { class: "iw-f-top" },
+      { class: "iw-topline" },
       this.title,
       this.sentence,
       this.cancel,
@@ -69,9 +62,7 @@ export class Header {
     const computing = live.state === "computing";
     this.cancel.hidden = offline || !computing;
     this.bar.hidden = !computing;
-    this.bar.style.setProperty("--iw-fill", `${(100 * live.progress).toFixed(1)}%`);
-    this.bar.setAttribute("aria-valuenow", String(Math.round(100 * live.progress)));
-    this.bar.setAttribute("aria-valuetext", text);
+    fillLine(this.bar, live.progress, text);
     const state = computing ? "" : stateSentence(live);
     const notice = offline ? OFFLINE : said || state || live.problem;
     this.notice.hidden = notice === "";

@@ -11,7 +11,10 @@ const LETTERS = 34;
 export class List {
   readonly el: HTMLElement;
   private readonly facts = h("div", { class: "iw-f-facts", attrs: { "aria-live": "polite" } });
-  private readonly list = h("ul", { class: "iw-f-list", attrs: { "aria-label": "Features" } });
+  private readonly list = h("ul", {
+    class: "iw-rows iw-f-list",
+    attrs: { "aria-label": "Features" },
+  });
   private readonly items = new Map<string, HTMLLIElement>();
   private drawn = "";
   private opened = "";
@@ -86,7 +89,7 @@ export class List {
     const [figure, title] = rowFigure(row, page);
     const { example } = row;
     const el = button("", () => this.open(row), {
-      class: `iw-f-row${row.label === null ? " iw-f-unnamed" : ""}`,
+      class: `iw-rowbutton iw-f-row${row.label === null ? " iw-f-unnamed" : ""}`,
       title: row.why ? `${name}: ${row.why}` : name,
       attrs: { "data-row": name },
     });

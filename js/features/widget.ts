@@ -1,5 +1,6 @@
 /** The anywidget side: traits in, messages out; the view knows neither. */
 import type { AnyModel, Render } from "@anywidget/types";
+import { listen, sender } from "../shared/host";
 import type { Firings, Host, Live, Opened, Page, Proposals, Told } from "./state";
 import { View } from "./view";
 
@@ -22,17 +23,7 @@ function filled<T>(model: AnyModel<Traits>, name: keyof Traits & string): T | nu
 
 const render: Render<Traits> = ({ model, el }) => {
   let view: View | null = null;
-  /** False, and the notice, when there is no kernel to hear it. */
-  const send = (message: object): boolean => {
-    try {
-      model.send(message);
-      view?.setOffline(false);
-      return true;
-    } catch {
-      view?.setOffline(true);
-      return false;
-    }
-  };
+  const send = sender(model, (gone) => view?.setOffline(gone));
   const host: Host = { ask: send };
   view = new View(el, host);
   const shown = view;
@@ -47,7 +38,7 @@ const render: Render<Traits> = ({ model, el }) => {
     "change:height": () => shown.setHeight(model.get("height")),
     comm_live_update: () => void send({ type: "ping" }),
   };
-  for (const [name, handler] of Object.entries(handlers)) model.on(name, handler);
+  const deaf = listen(model, handlers);
   for (const [name, handler] of Object.entries(handlers)) {
     if (name.startsWith("change:")) handler();
   }
@@ -56,7 +47,7 @@ const render: Render<Traits> = ({ model, el }) => {
     if (send({ type: "ping" })) shown.begin();
   });
   return () => {
-    for (const [name, handler] of Object.entries(handlers)) model.off(name, handler);
+    deaf();
     shown.destroy();
   };
 };

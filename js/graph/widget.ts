@@ -1,5 +1,6 @@
 /** The anywidget side: traits in, traits and messages out. The view itself knows no notebook. */
 import type { AnyModel, Render } from "@anywidget/types";
+import { listen, sender } from "../shared/host";
 import type { Binary } from "./buffer";
 import { ANSWERS, answers } from "./check/state";
 import type { Shared, Status } from "./store";
@@ -29,17 +30,7 @@ const render: Render<Traits> = ({ model, el }) => {
   let waiting: Partial<Shared> | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** False, and the notice, when there is no kernel to hear it. */
-  const send = (message: object): boolean => {
-    try {
-      model.send(message);
-      view.setOffline(false);
-      return true;
-    } catch {
-      view.setOffline(true);
-      return false;
-    }
-  };
+  const send = sender(model, (gone) => view.setOffline(gone));
   const flush = () => {
     clearTimeout(timer);
     timer = undefined;
@@ -77,14 +68,14 @@ const render: Render<Traits> = ({ model, el }) => {
   }
   const setAnswers = () => view.setAnswers(answers((name) => model.get(name)));
   for (const key of ANSWERS) handlers[`change:${key}`] = setAnswers;
-  for (const [name, handler] of Object.entries(handlers)) model.on(name as never, handler);
+  const deaf = listen(model, handlers);
   view.setHeight(model.get("height"));
   view.setShared(shared(model));
   view.setStatus(model.get("status"));
   setAnswers();
   view.setData(model.get("data"));
   return () => {
-    for (const [name, handler] of Object.entries(handlers)) model.off(name as never, handler);
+    deaf();
     clearTimeout(timer);
     view.destroy();
   };

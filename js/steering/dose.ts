@@ -29,12 +29,12 @@ export class DoseSection {
     private readonly resized: () => void,
   ) {
     this.open = button("dose and response", () => this.toggle(), {
-      class: "iw-s-action",
+      class: "iw-action",
       title: "Effect and damage over many strengths of what is turned, beside random directions",
       attrs: { "aria-expanded": "false" },
     });
-    this.stop = button("Cancel", () => host.act("stop dose"), { class: "iw-s-action" });
-    this.measure = button("Measure", () => this.ask(), { class: "iw-s-action" });
+    this.stop = button("Cancel", () => host.act("stop dose"), { class: "iw-action" });
+    this.measure = button("Measure", () => this.ask(), { class: "iw-action" });
     const close = button("close", () => this.toggle(), { class: "iw-strong" });
     const field = (text: string, title: string, el: HTMLInputElement | HTMLTextAreaElement) => {
       el.addEventListener("input", () => {

@@ -10,7 +10,7 @@ export class Panel {
   });
   private readonly where = h("small");
   private readonly table = h("table", { class: "iw-s-next" });
-  private readonly tried = h("ul", { class: "iw-s-tried" });
+  private readonly tried = h("ul", { class: "iw-rows iw-s-tried" });
   private key = "";
   private now = 0;
 
@@ -82,7 +82,7 @@ export class Panel {
 
   private entry(each: Tried, now: boolean, off: boolean): HTMLElement {
     const el = button("", () => this.host.back(each.id), {
-      class: "iw-s-entry",
+      class: "iw-rowbutton iw-s-entry",
       title: `${each.label}\n${each.text}`,
       attrs: { "data-tried": each.id, "aria-current": now ? "true" : undefined, disabled: off },
     });

@@ -38,7 +38,7 @@ export class View {
   private readonly panel: Panel;
   private readonly cancel: HTMLButtonElement;
   private readonly sentence = h("span", { class: "iw-s-sentence" });
-  private readonly notice = h("div", { class: "iw-s-notice", attrs: { hidden: true } });
+  private readonly notice = h("div", { class: "iw-news", attrs: { hidden: true } });
   private readonly spoken = h("div", {
     class: "iw-hidden",
     attrs: { role: "status", "aria-live": "polite" },
@@ -85,7 +85,7 @@ export class View {
     this.knobs = new Knobs(this.host, this.dose.open);
     this.columns = new Columns(this.host);
     this.panel = new Panel(this.host);
-    this.cancel = button("Cancel", () => this.press(), { class: "iw-s-action" });
+    this.cancel = button("Cancel", () => this.press(), { class: "iw-action" });
     root.append(
       h(
         "header",

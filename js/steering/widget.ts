@@ -1,5 +1,6 @@
 /** The anywidget side: traits in, messages out; tokens and the chart come as messages. */
 import type { AnyModel, Render } from "@anywidget/types";
+import { listen, sender } from "../shared/host";
 import type { Host, Live, Next, Steps, Texts } from "./state";
 import { View } from "./view";
 
@@ -18,17 +19,7 @@ const next = (model: AnyModel<Traits>): Next | null => {
 const render: Render<Traits> = ({ model, el, host: widgets }) => {
   // Numbers go on where the last page's ended, so that Python's answers cannot be an old page's.
   let seq = Math.max(0, model.get("live").seq ?? 0);
-  /** False, and the notice, when there is no kernel to hear it. */
-  const send = (message: object): boolean => {
-    try {
-      model.send(message);
-      view?.setOffline(false);
-      return true;
-    } catch {
-      view?.setOffline(true);
-      return false;
-    }
-  };
+  const send = sender(model, (gone) => view?.setOffline(gone));
   const ask = (message: object): boolean => send({ ...message, seq: ++seq });
   const host: Host = {
     turn: (knob, mode, value) => ask({ type: "turn", knob, mode, value }),
@@ -66,18 +57,14 @@ const render: Render<Traits> = ({ model, el, host: widgets }) => {
     },
     comm_live_update: () => void send({ type: "ping" }),
   };
-  for (const [name, handler] of Object.entries(handlers)) {
-    model.on(name, handler as (...args: unknown[]) => void);
-  }
+  const deaf = listen(model, handlers);
   shown.setHeight(model.get("height"));
   shown.setLive(model.get("live"));
   shown.setTexts(model.get("texts"));
   shown.setNext(next(model));
   requestAnimationFrame(ready);
   return () => {
-    for (const [name, handler] of Object.entries(handlers)) {
-      model.off(name, handler as (...args: unknown[]) => void);
-    }
+    deaf();
     shown.destroy();
   };
 };

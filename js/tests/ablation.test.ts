@@ -307,7 +307,7 @@ describe("the view", () => {
     cell("L1 stream at “Dallas”").click();
     expect(text()).toContain("tallahassee . florida");
     view.setOffline(false);
-    expect(view.root.querySelector<HTMLElement>(".iw-a-notice")?.hidden).toBe(true);
+    expect(view.root.querySelector<HTMLElement>(".iw-news")?.hidden).toBe(true);
   });
 
   it("notices a kernel that has gone silent", () => {

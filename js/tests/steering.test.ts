@@ -370,7 +370,7 @@ describe("the view", () => {
 
   it("shows what went wrong as a sentence", () => {
     view.setLive({ ...LIVE, state: "failed", message: "The prompt is too long." });
-    const notice = view.root.querySelector(".iw-s-notice") as HTMLElement;
+    const notice = view.root.querySelector(".iw-news") as HTMLElement;
     expect([notice.hidden, notice.textContent]).toEqual([false, "The prompt is too long."]);
   });
 

@@ -489,9 +489,9 @@ describe("the view", () => {
   });
 
   it("has a sentence and a way on in every state", () => {
-    const notice = () => all(".iw-x-notice")[0];
+    const notice = () => all(".iw-news")[0];
     const shown = (name: string) => {
-      const found = all(".iw-x-top button").find((el) => el.textContent === name);
+      const found = all(".iw-topline button").find((el) => el.textContent === name);
       return found !== undefined && !found.hidden;
     };
     expect(notice().hidden).toBe(true);
@@ -523,7 +523,7 @@ describe("the view", () => {
   it("says when there is no news for a while", () => {
     view.setLive({ ...LIVE, state: "computing", message: "running the prompt" });
     vi.advanceTimersByTime(25_000);
-    expect(all(".iw-x-notice")[0].textContent).toContain("No news from the kernel");
+    expect(all(".iw-news")[0].textContent).toContain("No news from the kernel");
   });
 
   it("shows text from data as text", () => {

@@ -281,7 +281,7 @@ describe("the view", () => {
 
   it("holds the list still while the keyboard or the pointer is in it", () => {
     view.setFeatures(featuresOf([7, 8]));
-    const list = view.root.querySelector(".iw-t-list") as HTMLElement;
+    const list = view.root.querySelector(".iw-t-listbox .iw-rows") as HTMLElement;
     const shown = () =>
       [...list.querySelectorAll<HTMLElement>(".iw-t-row")].map((row) => row.dataset.feature);
     list.dispatchEvent(new Event("pointerenter"));

@@ -1,5 +1,6 @@
 /** How many features there are, what of them is shown and in which order, undo and help. */
 import { button, h } from "../shared/dom";
+import { fillLine, progressLine } from "../shared/progress";
 import type { Arrange, Choice, Live } from "./state";
 import { capital } from "./words";
 
@@ -24,16 +25,8 @@ export interface HeaderPort {
 
 export class Header {
   readonly el: HTMLElement;
-  readonly bar = h("div", {
-    class: "iw-x-progress",
-    attrs: {
-      role: "progressbar",
-      "aria-label": "Computation",
-      "aria-valuemin": 0,
-      "aria-valuemax": 100,
-    },
-  });
-  readonly notice = h("div", { class: "iw-x-notice", attrs: { hidden: true } });
+  readonly bar = progressLine("Computation");
+  readonly notice = h("div", { class: "iw-news", attrs: { hidden: true } });
   readonly search = h("input", {
     class: "iw-input iw-x-search",
     attrs: {
@@ -42,7 +35,7 @@ export class Header {
       "aria-label": "Find features by label or name, such as texas or L2/117",
     },
   });
-  private readonly title = h("b", { class: "iw-x-title" });
+  private readonly title = h("b", { class: "iw-topname" });
   private readonly layers = h("select", {
     class: "iw-input iw-x-layers",
     attrs: { "aria-label": "Layers" },
@@ -76,16 +69,16 @@ export class Header {
     }
     this.undo = button("undo", () => port.undo(), { title: "Takes back the last change (Ctrl+Z)" });
     this.cancel = button("Cancel", () => port.cancel(), {
-      class: "iw-x-action",
+      class: "iw-action",
       title: "Stops; what is shown stays",
     });
     this.resume = button("Run", () => port.resume(), {
-      class: "iw-x-action",
+      class: "iw-action",
       title: "Runs the prompt again",
     });
     this.el = h(
       "header",
-      { class: "iw-x-top" },
+      { class: "iw-topline" },
       this.title,
       this.cancel,
       this.resume,
@@ -126,9 +119,7 @@ export class Header {
     this.cancel.hidden = offline || alone || live.state !== "computing";
     this.resume.hidden = offline || alone || !stopped;
     this.bar.hidden = live.state === "empty";
-    this.bar.style.setProperty("--iw-fill", `${(100 * live.progress).toFixed(1)}%`);
-    this.bar.setAttribute("aria-valuenow", String(Math.round(100 * live.progress)));
-    this.bar.setAttribute("aria-valuetext", sentence);
+    fillLine(this.bar, live.progress, sentence);
     const notice = offline ? OFFLINE : live.problem || sentence;
     this.notice.hidden = notice === "";
     if (this.notice.textContent !== notice) this.notice.textContent = notice;

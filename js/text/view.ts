@@ -2,6 +2,7 @@
 import { h } from "../shared/dom";
 import { Help } from "../shared/help";
 import { History } from "../shared/history";
+import { watchSilence } from "../shared/host";
 import { followTheme } from "../shared/theme";
 import { type Binary, decode, decodeUsual } from "./buffer";
 import { Chosen } from "./chosen";
@@ -16,8 +17,6 @@ import { hint, readout, rowsSentence, stateSentence, tokensText } from "./words"
 
 /** While it computes, news come several times a second; a long run takes some seconds. */
 const SILENCE_MS = 20_000;
-
-const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
 
 type Hover = { readonly row: number | null; readonly position: number | null };
 const NOWHERE: Hover = { row: null, position: null };
@@ -120,8 +119,16 @@ export class View {
     parent.append(root);
     followTheme(root, () => this.matrix.recolor(), signal);
     root.addEventListener("keydown", (event) => this.pressed(event, help), { signal });
-    const watch = setInterval(() => this.listen(), 2000);
-    signal.addEventListener("abort", () => clearInterval(watch));
+    watchSilence(
+      SILENCE_MS,
+      () => (this.live.state === "computing" && !this.offline ? this.heard : null),
+      () => this.said,
+      (said) => {
+        this.said = said;
+        this.show();
+      },
+      signal,
+    );
     this.rank();
   }
 
@@ -344,14 +351,6 @@ export class View {
 
   private speak(text: string): void {
     if (text) this.spoken.textContent = text;
-  }
-
-  private listen(): void {
-    if (this.live.state !== "computing" || this.offline) return;
-    const silent = performance.now() - this.heard > SILENCE_MS;
-    if (silent === (this.said === SILENT)) return;
-    this.said = silent ? SILENT : "";
-    this.show();
   }
 
   destroy(): void {

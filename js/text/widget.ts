@@ -1,5 +1,6 @@
 /** The anywidget side: traits in, traits and messages out; the view knows neither. */
 import type { Render } from "@anywidget/types";
+import { choose, listen, sender } from "../shared/host";
 import type { Binary } from "./buffer";
 import type { Choice, Host, Live } from "./state";
 import { View } from "./view";
@@ -20,31 +21,12 @@ const CHOICE = ["selected", "tokens", "layers", "arrange", "rows"] as const;
 
 const render: Render<Traits> = ({ model, el }) => {
   let view: View | null = null;
-  /** False, and the notice, when there is no kernel to hear it. */
-  const send = (message: object): boolean => {
-    try {
-      model.send(message);
-      view?.setOffline(false);
-      return true;
-    } catch {
-      view?.setOffline(true);
-      return false;
-    }
-  };
+  const send = sender(model, (gone) => view?.setOffline(gone));
   const host: Host = {
     act: (what) => send({ type: "do", what }),
     run: (prompt) => send({ type: "run", prompt }),
     send: (to) => send({ type: "send", to }),
-    // State is a trait, and a message besides: some kernels hold traits back while a cell awaits.
-    choose: (values) => {
-      for (const [name, value] of Object.entries(values)) model.set(name, value as never);
-      try {
-        model.save_changes();
-      } catch {
-        // There is no kernel; `send` says so.
-      }
-      return send({ type: "set", values });
-    },
+    choose: (values) => choose(model, send, values),
   };
   view = new View(el, host);
   const shown = view;
@@ -58,7 +40,7 @@ const render: Render<Traits> = ({ model, el }) => {
     comm_live_update: () => void send({ type: "ping" }),
   };
   for (const name of CHOICE) handlers[`change:${name}`] = choice;
-  for (const [name, handler] of Object.entries(handlers)) model.on(name, handler);
+  const deaf = listen(model, handlers);
   shown.setHeight(model.get("height"));
   choice();
   shown.setUsual(model.get("usual"));
@@ -67,7 +49,7 @@ const render: Render<Traits> = ({ model, el }) => {
   // A view of a kernel that is gone finds out now.
   requestAnimationFrame(() => void send({ type: "ping" }));
   return () => {
-    for (const [name, handler] of Object.entries(handlers)) model.off(name, handler);
+    deaf();
     shown.destroy();
   };
 };

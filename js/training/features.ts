@@ -22,7 +22,7 @@ export class FeatureList {
   private readonly order: HTMLSelectElement;
   private readonly number: HTMLInputElement;
   private readonly facts = h("div", { class: "iw-t-facts" });
-  private readonly list = h("ul", { class: "iw-t-list" });
+  private readonly list = h("ul", { class: "iw-rows" });
   private readonly more: HTMLButtonElement;
   private readonly listBox: HTMLElement;
   private readonly detailBox = h("div", { class: "iw-t-detail", attrs: { hidden: true } });
@@ -158,7 +158,7 @@ export class FeatureList {
         : h("span", { class: "iw-text iw-t-none" }, "has not fired yet"),
     ];
     const el = button("", () => this.open(row.feature), {
-      class: `iw-t-row${row.density > 0 ? "" : " iw-t-dead"}`,
+      class: `iw-rowbutton iw-t-row${row.density > 0 ? "" : " iw-t-dead"}`,
       attrs: { "data-feature": row.feature },
     });
     el.replaceChildren(...(parts.filter(Boolean) as Node[]));
@@ -190,7 +190,10 @@ export class FeatureList {
     const top = strongest(row.examples);
     const body = h(
       "ol",
-      { class: "iw-t-examples", attrs: { "aria-label": "Examples, strongest first", tabindex: 0 } },
+      {
+        class: "iw-rows iw-t-examples",
+        attrs: { "aria-label": "Examples, strongest first", tabindex: 0 },
+      },
       ...row.examples.map((example) =>
         h(
           "li",

@@ -1,5 +1,6 @@
 /** What is trained, how far it is, and the buttons that act on it. */
 import { button, h } from "../shared/dom";
+import { fillLine, progressLine } from "../shared/progress";
 import { type Action, EMPTY, type Host, type Live, running } from "./state";
 import { headline } from "./words";
 
@@ -9,18 +10,10 @@ const MANY = 6;
 
 export class Header {
   readonly el: HTMLElement;
-  readonly bar = h("div", {
-    class: "iw-t-progress",
-    attrs: {
-      role: "progressbar",
-      "aria-label": "Training",
-      "aria-valuemin": 0,
-      "aria-valuemax": 100,
-    },
-  });
+  readonly bar = progressLine("Training", "iw-smooth");
   readonly tabs = h("div", { class: "iw-t-tabs", attrs: { hidden: true } });
-  private readonly title = h("b", { class: "iw-t-title" });
-  private readonly sentence = h("span", { class: "iw-t-sentence" });
+  private readonly title = h("b", { class: "iw-topname" });
+  private readonly sentence = h("span", { class: "iw-topnews" });
   private readonly pause: HTMLButtonElement;
   private readonly stop: HTMLButtonElement;
   private readonly cancel: HTMLButtonElement;
@@ -41,27 +34,27 @@ export class Header {
       "Pause",
       () => this.act(this.live.state === "paused" ? "resume" : "pause"),
       {
-        class: "iw-t-action",
+        class: "iw-action",
       },
     );
     this.stop = button("Stop and keep", () => this.act("stop"), {
-      class: "iw-t-action",
+      class: "iw-action",
       title: "Ends the training now and keeps the dictionary as it is",
     });
     this.cancel = button("Cancel", () => this.ask(true), {
-      class: "iw-t-action",
+      class: "iw-action",
       title: "Ends the training; asks once more",
     });
     this.sure = h(
       "span",
       { class: "iw-t-sure", attrs: { hidden: true, role: "group", "aria-label": "Cancel?" } },
       "End it unfinished?",
-      button("Cancel training", () => this.act("cancel"), { class: "iw-t-action" }),
-      button("Go on", () => this.ask(false), { class: "iw-t-action" }),
+      button("Cancel training", () => this.act("cancel"), { class: "iw-action" }),
+      button("Go on", () => this.ask(false), { class: "iw-action" }),
     );
     this.el = h(
       "header",
-      { class: "iw-t-top" },
+      { class: "iw-topline" },
       this.title,
       this.sentence,
       h("span", { class: "iw-t-commands" }, this.pause, this.stop, this.cancel, this.sure),
@@ -87,9 +80,7 @@ export class Header {
     this.sentence.textContent = text;
     this.sentence.title = text;
     this.bar.hidden = live.state === "empty";
-    this.bar.style.setProperty("--iw-fill", `${(100 * live.progress).toFixed(1)}%`);
-    this.bar.setAttribute("aria-valuenow", String(Math.round(100 * live.progress)));
-    this.bar.setAttribute("aria-valuetext", text);
+    fillLine(this.bar, live.progress, text);
     for (const el of [this.pause, this.stop, this.cancel]) el.hidden = !on || !this.sure.hidden;
     if (!on || this.asked === "cancel") this.ask(false);
     const names = { pause: "Pausing", resume: "Resuming", stop: "Stopping", cancel: "Cancelling" };

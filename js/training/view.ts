@@ -2,6 +2,7 @@
 import { Charts } from "../shared/charts";
 import { h } from "../shared/dom";
 import { Help } from "../shared/help";
+import { watchSilence } from "../shared/host";
 import { followTheme } from "../shared/theme";
 import { FeatureList } from "./features";
 import { Header } from "./header";
@@ -16,7 +17,6 @@ const SILENCE_MS = 12_000;
 const OFFLINE =
   "No kernel behind this view: the training has ended with it. Run its cell again to train anew, " +
   "or go on from a checkpoint with Training.resume_from.";
-const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
 
 export class View {
   readonly root = h("div", {
@@ -33,7 +33,7 @@ export class View {
   private readonly header: Header;
   private readonly settings: Settings;
   private readonly features: FeatureList;
-  private readonly notice = h("div", { class: "iw-t-notice", attrs: { hidden: true } });
+  private readonly notice = h("div", { class: "iw-news", attrs: { hidden: true } });
   private readonly spoken = h("div", {
     class: "iw-hidden",
     attrs: { role: "status", "aria-live": "polite" },
@@ -84,8 +84,13 @@ export class View {
       },
       { signal },
     );
-    const watch = setInterval(() => this.listen(), 2000);
-    signal.addEventListener("abort", () => clearInterval(watch));
+    watchSilence(
+      SILENCE_MS,
+      () => (this.live.state === "computing" && !this.offline ? this.heard : null),
+      () => this.said,
+      (said) => this.say(said),
+      signal,
+    );
     this.show();
   }
 
@@ -129,13 +134,6 @@ export class View {
     this.said = sentence;
     this.spoken.textContent = sentence;
     this.show();
-  }
-
-  private listen(): void {
-    if (this.live.state !== "computing" || this.offline) return;
-    const silent = performance.now() - this.heard > SILENCE_MS;
-    if (silent && this.said === "") this.say(SILENT);
-    else if (!silent && this.said === SILENT) this.say("");
   }
 
   private show(): void {

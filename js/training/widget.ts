@@ -1,5 +1,6 @@
 /** The anywidget side: traits in, messages out; the figure comes as a widget of its own. */
 import type { AnyModel, Render } from "@anywidget/types";
+import { listen, sender } from "../shared/host";
 import type { Detail, Features, Host, Live } from "./state";
 import { View } from "./view";
 
@@ -22,17 +23,7 @@ const detail = (model: AnyModel<Traits>): Detail | null => {
 };
 
 const render: Render<Traits> = ({ model, el, host: widgets }) => {
-  /** False, and the notice, when there is no kernel to hear it. */
-  const send = (message: object): boolean => {
-    try {
-      model.send(message);
-      view?.setOffline(false);
-      return true;
-    } catch {
-      view?.setOffline(true);
-      return false;
-    }
-  };
+  const send = sender(model, (gone) => view?.setOffline(gone));
   const host: Host = {
     act: (what) => send({ type: "do", what }),
     change: (what, value, everywhere) =>
@@ -57,9 +48,7 @@ const render: Render<Traits> = ({ model, el, host: widgets }) => {
     },
     comm_live_update: () => void send({ type: "ping" }),
   };
-  for (const [name, handler] of Object.entries(handlers)) {
-    model.on(name, handler as (...args: unknown[]) => void);
-  }
+  const deaf = listen(model, handlers);
   shown.setHeight(model.get("height"));
   shown.setShown(model.get("shown"));
   shown.setLive(model.get("live"));
@@ -68,9 +57,7 @@ const render: Render<Traits> = ({ model, el, host: widgets }) => {
   // Python answers with the figure, which takes it a moment to make; the rest is on screen by then.
   requestAnimationFrame(ready);
   return () => {
-    for (const [name, handler] of Object.entries(handlers)) {
-      model.off(name, handler as (...args: unknown[]) => void);
-    }
+    deaf();
     shown.destroy();
   };
 };

@@ -178,5 +178,5 @@ def test_what_goes_wrong_is_a_sentence_in_the_view(page: Page, lab: JupyterServe
     open_and_run(page, lab, notebook)
     view = views(page, "failed")
     view.wait_for(timeout=180_000)
-    view.locator(".iw-a-notice").get_by_text("logits that are not finite").wait_for()
+    view.locator(".iw-news").get_by_text("logits that are not finite").wait_for()
     view.screenshot(path=SCREENSHOTS / "ablation-failed.png")

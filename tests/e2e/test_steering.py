@@ -138,7 +138,7 @@ def test_dragging_while_a_cell_is_running(page: Page, lab: JupyterServer) -> Non
     held = slider(view, "texas").input_value()
     page.wait_for_function(
         """(run) => Number(document.querySelector('.iw-steering').dataset.iwRun) > run
-             || document.querySelector('.iw-s-notice').textContent.includes('busy with a cell')""",
+             || document.querySelector('.iw-news').textContent.includes('busy with a cell')""",
         arg=run,
     )
     # The page is alive: another slider can be dragged, and none jumps back.
@@ -154,7 +154,7 @@ def test_dragging_while_a_cell_is_running(page: Page, lab: JupyterServer) -> Non
         until(lambda: ask("steering.state") == "done", "the text")
         await_run(page, run)
         page.wait_for_function(
-            "() => !document.querySelector('.iw-s-notice').textContent.includes('busy')"
+            "() => !document.querySelector('.iw-news').textContent.includes('busy')"
         )
         await_written(page, 1, ask("steering.texts['A']"))
         assert slider(view, "texas").input_value() == held

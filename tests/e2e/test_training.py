@@ -214,7 +214,7 @@ def test_what_goes_wrong_is_a_sentence_in_the_view(page: Page, lab: JupyterServe
     open_and_run(page, lab, notebook)
     view = views(page, "failed")
     view.wait_for()
-    view.locator(".iw-t-notice").get_by_text("The disk with the text is gone.").wait_for()
+    view.locator(".iw-news").get_by_text("The disk with the text is gone.").wait_for()
     view.screenshot(path=SCREENSHOTS / "training-failed.png")
 
 
