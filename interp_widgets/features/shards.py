@@ -121,19 +121,13 @@ def encode_shard(
     "clipped" i64 [1] (values beyond float16), and per layer "3.ptr" i64 [F + 1],
     "3.position" u32 [n], "3.value" f16 [n].
     """
-    starts = np.concatenate([[0], np.cumsum([len(w.ids) - 1 for w in shard.windows])])
+    starts = _starts(shard)
     found: dict[int, list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float16]]]]
     found = {layer: [] for layer in units.layers}
     kept = clipped = 0
-    for chosen in _batches(model, units, shard):
-        check()
-        ids, keep, position = _padded(model, shard, chosen, starts)
-        seen = model.run(ids, mask=position >= -1, read=units.reads, logits=False).seen
-        there = position[keep].numpy()
+    for there, vectors in _runs(model, units, shard, starts, check):
         kept += len(there)
-        for layer, place in zip(units.layers, units.reads, strict=True):
-            x = seen[place]
-            x = x[keep.to(x.device)].to(model.device, model.dtype)
+        for layer, x in vectors:
             token, feature, value = (t.cpu() for t in units.active(layer, x))
             if not bool(value.isfinite().all()):
                 raise FeatureError(
@@ -176,19 +170,16 @@ def floors_of(
     largest: dict[int, Tensor] = {}
     done = 0
     for shard in shards:
-        starts = np.concatenate([[0], np.cumsum([len(w.ids) - 1 for w in shard.windows])])
-        for chosen in _batches(model, units, shard):
-            if done >= tokens:
-                break
-            check()
-            ids, keep, position = _padded(model, shard, chosen, starts)
-            seen = model.run(ids, mask=position >= -1, read=units.reads, logits=False).seen
-            for layer, place in zip(units.layers, units.reads, strict=True):
-                x = seen[place]
-                values = units.values(layer, x[keep.to(x.device)]).abs().float().cpu()
+        for there, vectors in _runs(model, units, shard, _starts(shard), check):
+            for layer, x in vectors:
+                values = units.values(layer, x).abs().float().cpu()
                 both = torch.cat([largest[layer], values]) if layer in largest else values
                 largest[layer] = both.topk(min(most, len(both)), dim=0).values
-            done += int(keep.sum())
+            done += len(there)
+            if done >= tokens:
+                break
+        if done >= tokens:
+            break
     place_of = max(1, round(share * done))
     return tuple(values[min(place_of, len(values)) - 1] for values in largest.values())
 
@@ -198,6 +189,31 @@ def run_tokens(model: Model, units: Units) -> int:
     read = sum(width_of(model, place) for place in units.reads)
     widest = max(read, *(units.n_features(layer) for layer in units.layers))
     return max(1, min(MAX_TOKENS, MAX_NUMBERS // widest))
+
+
+def _starts(shard: Shard) -> NDArray[np.int64]:
+    """Where windows begin among the shard's tokens, [W + 1]."""
+    return np.concatenate([[0], np.cumsum([len(w.ids) - 1 for w in shard.windows])])
+
+
+def _runs(
+    model: Model,
+    units: Units,
+    shard: Shard,
+    starts: NDArray[np.int64],
+    check: Callable[[], object],
+) -> Iterator[tuple[NDArray[np.int64], Iterator[tuple[int, Tensor]]]]:
+    """Runs the model over a shard, batch by batch: the tokens that may carry active units, by their
+    place in the shard [n], and per layer what stands there, [n, d]."""
+    for chosen in _batches(model, units, shard):
+        check()
+        ids, keep, position = _padded(model, shard, chosen, starts)
+        seen = model.run(ids, mask=position >= -1, read=units.reads, logits=False).seen
+        vectors = (
+            (layer, seen[place][keep.to(seen[place].device)].to(model.device, model.dtype))
+            for layer, place in zip(units.layers, units.reads, strict=True)
+        )
+        yield position[keep].numpy(), vectors
 
 
 def _batches(model: Model, units: Units, shard: Shard) -> Iterator[list[int]]:
