@@ -22,6 +22,7 @@ from .units import Units, What, fingerprint_of, units_of
 if TYPE_CHECKING:
     from ..models import Model
     from .index import Index
+    from .labelling.book import LabelBook
 
 _LOCK = threading.RLock()
 _HELD: weakref.WeakValueDictionary[tuple[int, str], Index] = weakref.WeakValueDictionary()
@@ -41,14 +42,42 @@ def index_for(model: Model, what: What | None) -> Index:
     """
     from .index import Index
 
-    units = units_of(model, what)
     with _LOCK:
-        found = _HELD.get((id(model), units.fingerprint))
-        if found is None or found.model is not model:  # numbers of dead models are used again
+        found = _held(model, what) if isinstance(what, AnyDictionary) else None
+        if found is None:
+            units = units_of(model, what)
+            found = _of(model, units.fingerprint)
+        if found is None:
             dictionary = None if isinstance(what, str) or what is None else what
             found = Index(model, dictionary, units, _beside(model, units))
             remember(found)
         return found
+
+
+def book_for(model: Model, what: What | None) -> LabelBook:
+    """The labels of an index, without making one: that may copy a large dictionary.
+
+    Raises as `units_of` does.
+    """
+    from .labelling.book import LabelBook
+
+    if not isinstance(what, AnyDictionary):
+        return index_for(model, what).book
+    found = _held(model, what)
+    if found is not None:
+        return found.book
+    shipped = getattr(what, "labels", {})
+    return LabelBook(what.scan, shipped, fingerprint=fingerprint_of(what))
+
+
+def _held(model: Model, dictionary: AnyDictionary) -> Index | None:
+    return _of(model, fingerprint_of(dictionary))
+
+
+def _of(model: Model, fingerprint: str) -> Index | None:
+    found = _HELD.get((id(model), fingerprint))
+    # The number of a dead model may be used again.
+    return found if found is not None and found.model is model else None
 
 
 def index_of(dictionary: AnyDictionary) -> Index | None:

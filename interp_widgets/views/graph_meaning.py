@@ -17,7 +17,7 @@ import numpy as np
 from ..attribution.table import FEATURE
 from ..features.card import card
 from ..features.errors import FeatureError
-from ..features.known import index_for
+from ..features.known import book_for, index_for
 from .features_scores import proposal_row, tested
 from .graph_asks import Request
 from .graph_signals import Answer, Signals, numbers
@@ -25,6 +25,7 @@ from .graph_signals import Answer, Signals, numbers
 if TYPE_CHECKING:
     from ..attribution.graph import Graph
     from ..features.index import Index
+    from ..features.labelling.book import LabelBook
     from ..features.labelling.proposing import Proposal
 
 Unit = tuple[int, int]
@@ -127,13 +128,13 @@ def label(graph: Graph, id: str, text: str, proposed: int | None = None) -> dict
         index.book.put(*unit, text)
     else:
         index.book.remove(*unit)
-    return with_book(graph, {unit})
+    return with_book(graph, index.book, {unit})
 
 
-def with_book(graph: Graph, units: Collection[Unit]) -> dict[str, str]:
+def with_book(graph: Graph, book: LabelBook, units: Collection[Unit]) -> dict[str, str]:
     """The graph's labels, with what the book says now of some units."""
     labels = dict(graph.notes.labels)
-    table, book = graph.so_far, index_of(graph).book
+    table = graph.so_far
     name = dict(zip(table.ids, table.names, strict=True)) if table is not None else {}
     for id, unit in nodes_of(graph, units).items():
         found = book.get(*unit)
@@ -149,6 +150,6 @@ def own_labels(graph: Graph) -> dict[str, str]:
     """The graph's labels, with what its user called units elsewhere; nodes named here keep that."""
     if not graph.has_model:
         return dict(graph.notes.labels)
-    index = index_of(graph)
-    own = {unit for unit, found in index.book.items() if found.kind != "shipped"}
-    return {**with_book(graph, own), **graph.notes.labels} if own else dict(graph.notes.labels)
+    book = book_for(graph.origin.model, graph.origin.dictionary)  # type: ignore[arg-type]
+    own = {unit for unit, found in book.items() if found.kind != "shipped"}
+    return {**with_book(graph, book, own), **graph.notes.labels}

@@ -48,9 +48,9 @@ def show(graph: Graph) -> GraphView:
             table, control = graph.so_far, graph.control
             now = (table, control, graph.state)
             if table is not None and now != sent:
-                sent = now
+                named, sent = sent[-1:] == ("done",), now
                 view.data = pack_table(table, control, complete=graph.state == "done")
-                if graph.state == "done":
+                if graph.state == "done" and not named:
                     view.labels = own_labels(graph)
             view.status = _status(graph)
 
