@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from itertools import islice
 from random import Random
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ...dictionaries import CrossLayerTranscoder
 from ...dictionaries.labels import Label
 from ...features.labelling.contexts import GOES_ON
 from ...features.labelling.rules import quoted
+from ...features.labelling.separating import auroc
 from .corpus import documents
 from .documents import Answer, Document, Encoder, owner_of
 from .facts import CITIES, STATES
@@ -80,8 +79,8 @@ def names(
             if not mask.any() or fired[mask].sum() < _LEAST_PRECISION * fired.sum():
                 continue
             others = [rng.randrange(values.shape[1]) for _ in range(_CONTROLS)]
-            control = sum(area(values[:, other], mask) for other in others) / _CONTROLS
-            score = area(fired, mask)
+            control = sum(auroc(values[:, other], mask) for other in others) / _CONTROLS
+            score = auroc(fired, mask)
             found[layer, feature] = Label(
                 _together([texts[i] for i in chosen]),
                 round(score, 3),
@@ -204,15 +203,6 @@ def properties(document: Document, encoder: Encoder) -> Iterator[list[str]]:
 def _word(token: str) -> str:
     """As rules write it."""
     return quoted(f"{GOES_ON}{token.removeprefix('##')}" if token.startswith("##") else token)
-
-
-def area(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve of values as a test for the mask; ties count half."""
-    _distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    rank = np.cumsum(counts) - (counts - 1) / 2  # mean rank of each distinct value, from 1
-    inside = int(mask.sum())
-    total = rank[inverse[mask]].sum()
-    return float((total - inside * (inside + 1) / 2) / (inside * (len(mask) - inside)))
 
 
 def _indicator(rows: list[list[str]], known: dict[str, int]) -> Tensor:
