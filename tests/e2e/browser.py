@@ -70,6 +70,10 @@ class Visit:
         if message.type == "error":
             self._note(message.text, origin=message.text + message.location["url"])
 
+    def forget_dead_widgets(self) -> None:
+        """A saved output of a kernel that has gone has no model any more, and Lab says so."""
+        self.problems[:] = [p for p in self.problems if "widget model not found" not in p.lower()]
+
     def _note(self, problem: str, *, origin: str) -> None:
         # Notebook 7 trips over a setting of its own on some starts ("reading 'schema'"). A widget's
         # module comes from a blob, so what has passed through one is never the host's own.
@@ -128,6 +132,11 @@ def command(page: Page, name: str, **options: str) -> None:
         "([name, options]) => { void window.jupyterapp.commands.execute(name, options) }",
         [name, options],
     )
+
+
+def save_notebook(page: Page) -> None:
+    """Saves the notebook on the page; returns when the file is written."""
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save').then(() => true)")
 
 
 def run_code(page: Page, code: str) -> None:

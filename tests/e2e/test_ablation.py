@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.ablation import HELD, SHOW, await_result, notebook_that_ablates, views
-from e2e.browser import SCREENSHOTS, command, open_and_run
+from e2e.browser import SCREENSHOTS, command, open_and_run, save_notebook
 from e2e.servers import JupyterServer
-from e2e.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -156,9 +155,8 @@ def test_a_notebook_reopened_without_its_kernel_shows_a_picture(
         "() => document.querySelectorAll('.iw-kept img').length === 4"
         " && !document.querySelector('.iw-kept').textContent.includes('Still computing')"
     )
-    command(page, "docmanager:save")
-    path = lab.root / notebook
-    until(lambda: "Noising: the clean prompt runs" in path.read_text("utf-8"), "the saved notebook")
+    save_notebook(page)
+    assert "Noising: the clean prompt runs" in (lab.root / notebook).read_text("utf-8")
 
     lab.end_kernels()
     page.goto(lab.page_of(notebook, workspace="kept"))
@@ -167,9 +165,8 @@ def test_a_notebook_reopened_without_its_kernel_shows_a_picture(
     for picture in kept.locator("img[src^='data:image/svg+xml']").all():
         assert picture.evaluate("(img) => img.decode().then(() => img.naturalWidth > 0)")
     kept.screenshot(path=SCREENSHOTS / "ablation-kept.png")
-    # JupyterLab reports that the widget itself has no model any more; so it is.
     page.get_by_text("Error displaying widget").wait_for()
-    visited.problems[:] = [p for p in visited.problems if "widget model not found" not in p.lower()]
+    visited.forget_dead_widgets()
 
 
 def test_what_goes_wrong_is_a_sentence_in_the_view(page: Page, lab: JupyterServer) -> None:

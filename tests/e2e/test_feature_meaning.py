@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.browser import SCREENSHOTS, command, open_and_run
+from e2e.browser import SCREENSHOTS, command, open_and_run, save_notebook
 from e2e.graph_view import click_node, drawn, showing
 from e2e.servers import JupyterServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from e2e.browser import Visit
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +27,9 @@ NODE = "[n for n in graph.features('texas') if n.token.strip() == 'as' or n.posi
 
 
 def test_click_a_node_try_a_text_name_it_and_find_the_name_again(
-    page: Page, lab: JupyterServer
+    visited: Visit, lab: JupyterServer
 ) -> None:
+    page = visited.page
     page.set_viewport_size({"width": 1340, "height": 900})
     lab.write_notebook("meaning.ipynb", *CELLS)
     open_and_run(page, lab, "meaning.ipynb")
@@ -84,7 +85,7 @@ def test_click_a_node_try_a_text_name_it_and_find_the_name_again(
             f"(graph.save('l.safetensors'), iw.Graph.load('l.safetensors').node({node!r}).label)[1]"
         ) == ("lone star state")
 
-    command(page, "docmanager:save")
+    save_notebook(page)
     page.goto("about:blank")  # a page complains about a kernel that goes away under it
     lab.end_kernels()
     open_and_run(page, lab, "meaning.ipynb")
@@ -94,3 +95,4 @@ def test_click_a_node_try_a_text_name_it_and_find_the_name_again(
         assert ask(f"graph.node({node!r}).label") == "lone star state"
         click_node(again, node)
         again.locator(".iw-head .iw-title", has_text="lone star state").wait_for()
+    visited.forget_dead_widgets()  # what the first kernel left in the notebook

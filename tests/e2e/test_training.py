@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2e.browser import SCREENSHOTS, command, open_and_run
+from e2e.browser import SCREENSHOTS, command, open_and_run, save_notebook
 from e2e.servers import JupyterServer
 from e2e.training import await_charts, drag, notebook_that_trains, views
 from e2e.waiting import until
@@ -188,9 +188,8 @@ def test_a_notebook_reopened_without_its_kernel_shows_a_picture(
     page.wait_for_function(
         "() => document.querySelector('.iw-kept')?.textContent.includes('Stopped early, and kept')"
     )
-    command(page, "docmanager:save")
-    path = lab.root / notebook
-    until(lambda: "Stopped early, and kept" in path.read_text("utf-8"), "the saved notebook")
+    save_notebook(page)
+    assert "Stopped early, and kept" in (lab.root / notebook).read_text("utf-8")
 
     lab.end_kernels()
     page.goto(lab.page_of(notebook, workspace="kept"))
@@ -198,9 +197,8 @@ def test_a_notebook_reopened_without_its_kernel_shows_a_picture(
     kept.wait_for()
     assert kept.locator("img[src^='data:image/svg+xml']").evaluate("(img) => img.naturalWidth > 0")
     kept.screenshot(path=SCREENSHOTS / "training-kept.png")
-    # JupyterLab reports that the widget itself has no model any more; so it is.
     page.get_by_text("Error displaying widget").wait_for()
-    visited.problems[:] = [p for p in visited.problems if "widget model not found" not in p.lower()]
+    visited.forget_dead_widgets()
 
 
 def test_what_goes_wrong_is_a_sentence_in_the_view(page: Page, lab: JupyterServer) -> None:
