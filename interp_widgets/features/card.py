@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 EXAMPLES, NEIGHBOURS, DRAWS = 20, 10, 20
 #: Bins of the layer's densities: four to a factor of ten.
 _DECADE = 4
+_FROM_WEIGHTS = ("logits", "similar", "upstream", "downstream", "virtual_control", "effect")
 _BY_HAND = "the name it was given when it was indexed"
 
 
@@ -64,8 +65,7 @@ def card(
     layer, feature = found.layer, found.feature  # as plain int
     stored, units = index.so_far, index.units
     model = index.model.name if index.model is not None else ""
-    notes = _notes(index, stored, layer, feature)
-    return {
+    first: Row = {
         "unit": units.kind,
         "name": found.name,
         "layer": layer,
@@ -78,9 +78,19 @@ def card(
         "indexed": stored is not None,
         "label": label_row(label_of(index, layer, feature)),
         **_corpus(stored, layer, feature, here),
-        **_weights(index, stored, layer, feature, weights, notes),
-        "notes": notes,
+        **dict.fromkeys(_FROM_WEIGHTS),
+        "notes": _notes(index, stored, layer, feature),
     }
+    return weighed(index, first) if weights else first
+
+
+def weighed(index: Index, first: Row) -> Row:
+    """A card that was made with weights=False, with what the weights say; the label is read again,
+    since it may have been given meanwhile."""
+    layer, feature, notes = first["layer"], first["feature"], list(first["notes"])
+    found = _weights(index, index.so_far, layer, feature, notes)
+    label = label_row(label_of(index, layer, feature))
+    return {**first, **found, "label": label, "notes": notes}
 
 
 def label_of(index: Index, layer: int, feature: int) -> Label | None:
@@ -180,17 +190,12 @@ def _percentile(values: NDArray[np.float32], here: float) -> float | None:
 
 
 def _weights(
-    index: Index, stored: StoredIndex | None, layer: int, feature: int, wanted: bool, notes: Any
+    index: Index, stored: StoredIndex | None, layer: int, feature: int, notes: list[str]
 ) -> Row:
     """logits to effect; adds to `notes` why something is not there."""
-    empty: Row = dict.fromkeys(
-        ("logits", "similar", "upstream", "downstream", "virtual_control", "effect")
-    )
-    if not wanted:
-        return empty
     if index.model is None:
         notes.append("There is no model behind this index, so nothing is said of the weights.")
-        return empty
+        return {}
     held = index.weights
     for part in ("logits", "upstream", "downstream"):
         if (why := held.why_none(part, layer)) and why not in notes:

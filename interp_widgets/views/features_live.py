@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..features.card import card
+from ..features.card import card, weighed
 from ..features.card_rows import finite
 from ..features.firing import Firing
 from ..features.index import Index
@@ -141,7 +141,7 @@ class Live:
             first = card(self.index, *spot, here=here, weights=False)
             show(where, _opened(seq, name, {**first, "pending": True}))
             self._show_firing(show)
-            full = card(self.index, *spot, here=here)
+            full = weighed(self.index, first)
             with self.jobs.lock:  # a label may have been given meanwhile
                 show(where, _opened(seq, name, {**full, "label": self._naming.label_of(spot)}))
             self._naming.test(where)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..features.card import card
+from ..features.card import label_of
+from ..features.card_rows import label_row
 from ..features.errors import FeatureError
 from ..jobs import Job
 from .features_asks import Ask
@@ -80,8 +81,7 @@ class Naming:
 
     def label_of(self, spot: Spot) -> dict[str, Any] | None:
         """The label as a card shows it."""
-        found: dict[str, Any] | None = card(self._live.index, *spot, weights=False)["label"]
-        return found
+        return label_row(label_of(self._live.index, *spot))
 
     def show(self, _changed: object = None) -> None:
         """Labels have changed, here or elsewhere: the same cards and rows with the new ones."""

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..attribution.table import FEATURE
-from ..features.card import card
+from ..features.card import card, weighed
 from ..features.errors import FeatureError
 from ..features.known import book_for, index_for
 from .features_scores import proposal_row, tested
@@ -77,7 +77,7 @@ def meaning(graph: Graph, request: Request, signals: Signals) -> Answer:
     first = card(index, layer, feature, here=here, weights=False)
     signals.offer({**first, "pending": True})
     signals.report(0.3, "reading the weights")
-    whole = card(index, layer, feature, here=here)
+    whole = weighed(index, first)
     called = whole["label"]
     if called and called["score"] is None and whole["indexed"]:
         signals.offer({**whole, "label": {**called, "testing": True}})
