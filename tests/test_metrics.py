@@ -26,8 +26,8 @@ from interp_widgets.dictionaries import (
     Rows,
     SparseCoder,
 )
+from interp_widgets.dictionaries import windows as windows_module
 from interp_widgets.dictionaries.metrics import Metrics, compare, decoder_cosines, judge
-from interp_widgets.dictionaries.metrics import text as text_module
 from interp_widgets.dictionaries.metrics.controls import Moments, random_decoder
 from interp_widgets.dictionaries.metrics.sums import Estimate, Sums
 from interp_widgets.dictionaries.metrics.text import windows
@@ -288,7 +288,7 @@ def test_a_dictionary_that_says_the_mean_has_fvu_1_and_recovers_nothing() -> Non
 def test_small_batches_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     m, d = model("qwen3", torch.float64), DICTIONARIES["CLT"]()
     at_once = judge(m, d, documents()).to_dict()
-    monkeypatch.setattr(text_module, "MAX_TOKENS", 20)
+    monkeypatch.setattr(windows_module, "MAX_TOKENS", 20)
     by_few = judge(m, d, documents()).to_dict()
     assert json.dumps(by_few["kl"]["n"]) == json.dumps(at_once["kl"]["n"])
     for name in ("fvu", "l0", "kl", "ce_replaced", "ce_mean"):
@@ -529,7 +529,7 @@ def test_metrics_say_what_was_measured_on_how_much() -> None:
 
 
 def test_progress_rises_to_the_end_and_cancelling_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "MAX_TOKENS", 20)
+    monkeypatch.setattr(windows_module, "MAX_TOKENS", 20)
     m, d = model("llama grouped"), dictionary()
     seen: list[float] = []
     job: Job[Metrics] = Job(

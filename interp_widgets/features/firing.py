@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries.metrics.text import counted
+from ..dictionaries.windows import counted
 from ..models import Model
 from ..models.model import Prompt
 from .units import Units

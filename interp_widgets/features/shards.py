@@ -22,15 +22,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..dictionaries.metrics.text import counted
+from ..dictionaries.windows import (
+    MAX_TOKENS,
+    counted,
+    cut,
+    long_first,
+    padded,
+    room,
+    tokens_at_once,
+)
 from ..models import Model
 from ..models.plan_checks import width_of
 from .errors import FeatureError
 from .units import DenseUnits, Units
 
-# Numbers of the largest tensors of a batch: what is read at all layers, and [token, F] of one.
-MAX_NUMBERS = 1 << 25
-MAX_TOKENS = 4096
 LARGEST = float(np.finfo(np.float16).max)
 
 Arrays = dict[str, NDArray[Any]]
@@ -43,6 +48,9 @@ class Window:
     ids: tuple[int, ...]
     document: int
 
+    def __len__(self) -> int:
+        return len(self.ids)
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -54,21 +62,20 @@ class Shard:
     @property
     def n_tokens(self) -> int:
         """Tokens that are indexed: all but those in front of windows."""
-        return sum(len(window.ids) - 1 for window in self.windows)
+        return sum(len(window) - 1 for window in self.windows)
 
     @property
     def fingerprint(self) -> str:
         """A hash of the tokens."""
         found = hashlib.sha256()
         for window in self.windows:
-            found.update(np.array([len(window.ids), *window.ids], dtype="<u4").tobytes())
+            found.update(np.array([len(window), *window.ids], dtype="<u4").tobytes())
         return found.hexdigest()[:32]
 
 
 def windows_of(model: Model, documents: Iterable[str], context: int) -> Iterator[Window]:
     """The windows of documents; raises FeatureError for what is no text."""
-    limit = getattr(model.config, "max_position_embeddings", None) or context
-    size = min(context, limit) - 1
+    size = room(model, context)
     if size < 2:
         raise FeatureError(f"A context of {context} tokens is too short: give at least 3.")
     for number, document in enumerate(documents):
@@ -76,9 +83,7 @@ def windows_of(model: Model, documents: Iterable[str], context: int) -> Iterator
             raise FeatureError(
                 f"Documents are texts, but document {number} is {type(document).__name__}."
             )
-        ids = model.tokenizer(document, add_special_tokens=False, verbose=False)["input_ids"]
-        for start in range(0, len(ids), size):
-            window = model.tokenize(ids[start : start + size])
+        for window in cut(model, document, size):
             if len(window) > 1:
                 yield Window(tuple(window.tolist()), number)
 
@@ -100,7 +105,7 @@ def shards_of(windows: Iterator[Window], known: Iterable[int], tokens: int) -> I
     held = 0
     for window in windows:
         some.append(window)
-        held += len(window.ids) - 1
+        held += len(window) - 1
         if held >= tokens:
             yield Shard(number, tuple(some))
             number, some, held = number + 1, [], 0
@@ -185,15 +190,16 @@ def floors_of(
 
 
 def run_tokens(model: Model, units: Units) -> int:
-    """How many tokens run together, at most."""
+    """How many tokens run together, at most: the largest tensors are what is read at all layers,
+    and [token, F] of one."""
     read = sum(width_of(model, place) for place in units.reads)
     widest = max(read, *(units.n_features(layer) for layer in units.layers))
-    return max(1, min(MAX_TOKENS, MAX_NUMBERS // widest))
+    return tokens_at_once(widest)
 
 
 def _starts(shard: Shard) -> NDArray[np.int64]:
     """Where windows begin among the shard's tokens, [W + 1]."""
-    return np.concatenate([[0], np.cumsum([len(w.ids) - 1 for w in shard.windows])])
+    return np.concatenate([[0], np.cumsum([len(window) - 1 for window in shard.windows])])
 
 
 def _runs(
@@ -205,42 +211,17 @@ def _runs(
 ) -> Iterator[tuple[NDArray[np.int64], Iterator[tuple[int, Tensor]]]]:
     """Runs the model over a shard, batch by batch: the tokens that may carry active units, by their
     place in the shard [n], and per layer what stands there, [n, d]."""
-    for chosen in _batches(model, units, shard):
+    for chosen in long_first(shard.windows, run_tokens(model, units)):
         check()
-        ids, keep, position = _padded(model, shard, chosen, starts)
-        seen = model.run(ids, mask=position >= -1, read=units.reads, logits=False).seen
+        ids, mask = padded([torch.tensor(shard.windows[i].ids) for i in chosen])
+        keep = counted(model, ids) & mask
+        there = torch.from_numpy(starts[chosen])[:, None] + torch.arange(ids.shape[1]) - 1
+        seen = model.run(ids, mask=mask, read=units.reads, logits=False).seen
         vectors = (
             (layer, seen[place][keep.to(seen[place].device)].to(model.device, model.dtype))
             for layer, place in zip(units.layers, units.reads, strict=True)
         )
-        yield position[keep].numpy(), vectors
-
-
-def _batches(model: Model, units: Units, shard: Shard) -> Iterator[list[int]]:
-    """Windows that run together, long ones first."""
-    tokens = run_tokens(model, units)
-    order = sorted(range(len(shard.windows)), key=lambda i: -len(shard.windows[i].ids))
-    while order:
-        size = max(1, tokens // len(shard.windows[order[0]].ids))
-        chosen, order = order[:size], order[size:]
-        yield chosen
-
-
-def _padded(
-    model: Model, shard: Shard, chosen: list[int], starts: NDArray[np.int64]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """ids [batch, position]; keep: bool, which may carry active units; position: int64, the token's
-    place in the shard, −1 for those in front and −2 for padding."""
-    longest = max(len(shard.windows[i].ids) for i in chosen)
-    ids = torch.zeros(len(chosen), longest, dtype=torch.int64)
-    position = torch.full((len(chosen), longest), -2, dtype=torch.int64)
-    for row, index in enumerate(chosen):
-        window = shard.windows[index].ids
-        ids[row, : len(window)] = torch.tensor(window)
-        position[row, : len(window)] = torch.arange(len(window)) - 1 + int(starts[index])
-        position[row, 0] = -1
-    keep = counted(model, ids) & (position >= 0)
-    return ids, keep, position
+        yield there[keep].numpy(), vectors
 
 
 def _tokens(model: Model, shard: Shard, starts: NDArray[np.int64]) -> Arrays:

@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..dictionaries.windows import long_first, padded, tokens_at_once
 from ..models import Model, Place
 from ..models.model import Prompt
 from .directions import Direction
@@ -25,7 +26,6 @@ from .errors import SteeringError
 from .watch import Watch
 
 Tokens = Literal["last", "mean"]
-MAX_TOKENS = 4096
 
 
 def difference_in_means(
@@ -123,11 +123,8 @@ def prompt_vectors(
         raise SteeringError(f'tokens is "last" or "mean", not {tokens!r}.')
     watch = watch or Watch()
     ids = [model.tokenize(prompt) for prompt in prompts]
-    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     out: dict[int, Tensor] = {}
-    while order:
-        size = max(1, MAX_TOKENS // len(ids[order[0]]))
-        chosen, order = order[:size], order[size:]
+    for chosen in long_first(ids, tokens_at_once()):
         watch.step(len(out) / len(ids), f"reading {len(ids)} prompts at {place}")
         batch, mask = padded([ids[i] for i in chosen])
         seen = model.run(batch, mask=mask, read=[place], logits=False).seen[place]
@@ -138,17 +135,6 @@ def prompt_vectors(
                 vectors[-1] if tokens == "last" else vectors[min(1, len(vectors) - 1) :].mean(0)
             )
     return torch.stack([out[i] for i in range(len(ids))])
-
-
-def padded(ids: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """(ids, mask) [row, position], right-padded."""
-    longest = max(len(row) for row in ids)
-    batch = torch.zeros(len(ids), longest, dtype=torch.int64)
-    mask = torch.zeros(len(ids), longest, dtype=torch.bool)
-    for i, row in enumerate(ids):
-        batch[i, : len(row)] = row
-        mask[i, : len(row)] = True
-    return batch, mask
 
 
 def both_vectors(

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ..dictionaries.metrics import Text
-from ..dictionaries.metrics.text import counted, windows
+from ..dictionaries.metrics.text import windows
 from ..dictionaries.sample import sample_text
+from ..dictionaries.windows import counted
 from ..models import Model
 from .errors import SteeringError
 from .watch import Watch

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 
 from ..dictionaries.metrics import Text
-from ..dictionaries.metrics.text import counted
+from ..dictionaries.windows import counted, long_first, padded, tokens_at_once
 from ..models import Model, Place
 from .directions import Direction
-from .finding import MAX_TOKENS, padded
 from .neutral import Neutral, neutral
 from .watch import Watch
 
@@ -83,13 +82,11 @@ def natural_scales(
     reads = {d.place if d.feature is None else d.feature.reads for d in directions}
     norms: dict[Place, list[Tensor]] = {place: [] for place in streams.values()}
     values: list[list[Tensor]] = [[] for _ in directions]
-    done, order = 0, sorted(source.windows, key=len, reverse=True)
-    while order:
-        size = max(1, MAX_TOKENS // len(order[0]))
-        chosen, order = order[:size], order[size:]
+    done = 0
+    for chosen in long_first(source.windows, tokens_at_once()):
         watch.step(0.2 + 0.8 * done / len(source.windows), "measuring natural scales")
         done += len(chosen)
-        ids, mask = padded(chosen)
+        ids, mask = padded([source.windows[i] for i in chosen])
         keep = counted(model, ids) & mask
         seen = model.run(ids, mask=mask, read={*norms, *reads}, logits=False).seen
         kept = {place: seen[place][keep.to(seen[place].device)] for place in seen}

@@ -12,7 +12,7 @@ all of the dictionary's places replaced at once and the cross entropy CE of the 
 
 with zero or the mean vector as ablation at the same places (Bricken et al. 2023), KL is
 KL(model || replaced) in nats, and agreement the share of tokens with the same favourite next
-token. Tokens that do not count (metrics/text.py) keep the model's own vectors.
+token. Tokens that do not count (dictionaries/windows.py) keep the model's own vectors.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""Text as batches of token windows, and which of their tokens count.
-
-Documents are cut into windows, each with a special token in front, as attribution reads
-prompts. The first token and special tokens are run but not counted: their vectors are outsize
-and the same for every prompt, and would drown all others in any sum of squares.
-"""
+"""The text that something is measured on, as batches of token windows (dictionaries/windows.py)."""
 
 from __future__ import annotations
 
@@ -15,14 +10,17 @@ import torch
 from torch import Tensor
 
 from interp_widgets.dictionaries.errors import DictionaryError
+from interp_widgets.dictionaries.windows import (
+    counted,
+    cut,
+    long_first,
+    padded,
+    room,
+    tokens_at_once,
+)
 from interp_widgets.models import Model
 
 Text = str | Path | Iterable[str]
-
-# Numbers in the largest tensor of a batch, logits [token, vocab] or pre-activations
-# [token, feature]: 128 MB in float32.
-MAX_NUMBERS = 1 << 25
-MAX_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,12 @@ def windows(model: Model, text: Text, context: int) -> list[Tensor]:
     """
     if isinstance(text, Path):
         text = text.read_text(encoding="utf-8").split("\n\n")
-    limit = getattr(model.config, "max_position_embeddings", None) or context
-    size = min(context, limit) - 1
+    size = room(model, context)
     if size < 2:
         raise DictionaryError(f"A context of {context} tokens is too short: give at least 3.")
     found = []
     for document in [text] if isinstance(text, str) else text:
-        ids = model.tokenizer(document, add_special_tokens=False)["input_ids"]
-        for start in range(0, len(ids), size):
-            window = model.tokenize(ids[start : start + size])
+        for window in cut(model, document, size):
             if bool(counted(model, window[None])[:, :-1].any()):
                 found.append(window)
     if not found:
@@ -68,32 +63,15 @@ def windows(model: Model, text: Text, context: int) -> list[Tensor]:
     return found
 
 
-def counted(model: Model, ids: Tensor) -> Tensor:
-    """Bool [batch, position]: neither the first token nor a special one."""
-    special = torch.tensor(model.tokenizer.all_special_ids, dtype=ids.dtype, device=ids.device)
-    keep = ~torch.isin(ids, special)
-    keep[:, 0] = False
-    return keep
-
-
 def batches(model: Model, found: list[Tensor], n_features: int) -> Iterator[Batch]:
     """The windows in batches, long ones first, small enough for [token, n_features] and logits."""
     width = max(n_features, int(model.config.vocab_size))
-    tokens = max(1, min(MAX_TOKENS, MAX_NUMBERS // width))
-    order = sorted(range(len(found)), key=lambda i: -len(found[i]))
-    while order:
-        size = max(1, tokens // len(found[order[0]]))
-        chosen, order = order[:size], order[size:]
+    for chosen in long_first(found, tokens_at_once(width)):
         yield _batch(model, found, chosen)
 
 
 def _batch(model: Model, found: list[Tensor], chosen: list[int]) -> Batch:
-    longest = len(found[chosen[0]])
-    ids = torch.zeros(len(chosen), longest, dtype=torch.int64)
-    mask = torch.zeros(len(chosen), longest, dtype=torch.bool)
-    for row, index in enumerate(chosen):
-        ids[row, : len(found[index])] = found[index]
-        mask[row, : len(found[index])] = True
+    ids, mask = padded([found[i] for i in chosen])
     keep = counted(model, ids) & mask
     following = torch.where(mask, ids, -1).roll(-1, dims=1)
     following[:, -1] = -1
