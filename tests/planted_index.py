@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interp_widgets.features.about import FILE, About
 from interp_widgets.features.arrays import write_arrays
 from interp_widgets.features.merging import merge
-from interp_widgets.features.stored import FILE, About, StoredIndex
+from interp_widgets.features.stored import StoredIndex
 
 Plant = Callable[[Sequence[str], int], float]
 """What a unit does on the i-th token of a window."""

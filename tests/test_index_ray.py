@@ -16,12 +16,12 @@ from index_worker import folder_bytes
 
 from interp_widgets import dictionaries, models
 from interp_widgets.features import distributed
+from interp_widgets.features.about import read_about
 from interp_widgets.features.building import build
 from interp_widgets.features.distributed import RayWorkers
 from interp_widgets.features.errors import FeatureError
 from interp_widgets.features.index import index
 from interp_widgets.features.shards import shards_of, windows_of
-from interp_widgets.features.stored import read_about
 from interp_widgets.features.units import Units, units_of
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model

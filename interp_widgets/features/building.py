@@ -23,12 +23,13 @@ import torch
 from ..dictionaries.training.corpus import Corpus
 from ..jobs import Cancelled
 from ..models import Model
+from .about import About
 from .arrays import open_arrays, write_arrays
 from .errors import FeatureError
 from .folder import IndexFolder, Row, locked
 from .shards import Arrays, Shard, encode_shard, floors_of, run_tokens, shards_of, windows_of
 from .sizes import in_words, predicted
-from .stored import About, StoredIndex
+from .stored import StoredIndex
 from .units import DenseUnits, Units
 
 CONTEXT, SHARD_TOKENS = 128, 8192

@@ -18,11 +18,11 @@ from filelock import FileLock, Timeout
 
 from ..files import write_whole
 from ..models.cache import cache_folder
+from .about import FILE, About, read_about
 from .arrays import open_arrays, write_arrays
 from .errors import FeatureError
 from .merging import merge
 from .shards import Arrays, Shard
-from .stored import FILE, About, read_about
 
 Row = tuple[int, int, str]
 """What is on record of a shard: windows, tokens, hash."""

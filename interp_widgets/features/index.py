@@ -23,12 +23,13 @@ from ..jobs import Cancelled, Job
 from ..models import Model
 from ..models.cache import cache_folder
 from ..models.model import Prompt
+from .about import read_about
 from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, floors_in, local
 from .errors import FeatureError
 from .feature import Feature
 from .firing import Firing, fire
 from .known import index_for, remember
-from .stored import StoredIndex, read_about
+from .stored import StoredIndex
 from .units import DenseUnits, Units, What, units_of
 
 if TYPE_CHECKING:

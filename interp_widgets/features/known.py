@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ..dictionaries.replaced import AnyDictionary
 from ..models import feature_access
 from ..models.interventions import Features
-from .stored import FILE, StoredIndex, read_about
+from .about import FILE, read_about
+from .stored import StoredIndex
 from .units import Units, What, fingerprint_of, units_of
 
 if TYPE_CHECKING:

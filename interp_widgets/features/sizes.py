@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .about import About
 from .shards import Arrays
-from .stored import About
 
 #: Per entry: a position and a value, and the unit once more, by token.
 _PER_ENTRY = 4 + 2 + 2

@@ -7,91 +7,24 @@ Positions count the indexed tokens of all windows; the special token in front of
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .about import read_about
 from .arrays import Arrays, open_arrays
 from .errors import FeatureError
 from .merging import layer_file, tokens_file
+from .stored_text import StoredText
 from .values import Entries, Example, Group, Histogram, Together
 
-FILE = "index.json"
-FORMAT, VERSION = "interp_widgets.index", 1
 #: Co-activation is counted on at most so many of a unit's tokens, evenly spaced.
 _MOST_TOKENS = 2000
 
 
-@dataclass(frozen=True)
-class About:
-    """What was indexed.
-
-    Attributes:
-        model: the model's name; units: "feature", "neuron" or "direction"; scan: their name.
-        fingerprint: tells other units from these.
-        layers, sizes: layer numbers, and how many units each has.
-        context: tokens per window, the special one included.
-        shard_tokens: at least so many tokens per shard.
-        shards: (windows, tokens, hash) of each shard, in order.
-        kept: tokens that could be active; documents: texts begun.
-        generation: of the merged files; 0: none yet. merged: how many shards they hold.
-        complete: whether the whole corpus was read.
-        clipped: values that float16 could not hold.
-        names: of directions, by "layer/number".
-    """
-
-    model: str
-    units: str
-    scan: str
-    fingerprint: str
-    layers: tuple[int, ...]
-    sizes: tuple[int, ...]
-    context: int
-    shard_tokens: int
-    shards: tuple[tuple[int, int, str], ...] = ()
-    kept: int = 0
-    documents: int = 0
-    generation: int = 0
-    complete: bool = False
-    clipped: int = 0
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    def as_json(self) -> str:
-        """What index.json holds."""
-        document = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-
-
-def read_about(folder: Path) -> About | None:
-    """What a folder's index.json says; None where there is none.
-
-    Raises FeatureError for one that cannot be read.
-    """
-    path = folder / FILE
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise FeatureError(f"{path} is not readable JSON ({error}).") from error
-    try:
-        if document.pop("format") != FORMAT:
-            raise ValueError(f"its format is not {FORMAT}")
-        if document.pop("version") != VERSION:
-            raise ValueError("it was written by another version of interp_widgets")
-        shards = tuple((int(n), int(t), str(hash)) for n, t, hash in document.pop("shards"))
-        layers, sizes = (tuple(map(int, document.pop(name))) for name in ("layers", "sizes"))
-        return About(**document, layers=layers, sizes=sizes, shards=shards)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FeatureError(f"{path} is not an index's description ({error}).") from error
-
-
-class StoredIndex:
+class StoredIndex(StoredText):
     """A finished or cancelled index, open for reading; safe to use from several threads.
 
     Raises FeatureError for a folder that holds none, or files that do not fit.
@@ -106,7 +39,7 @@ class StoredIndex:
                 "folder=...) with this folder, which begins or goes on."
             )
         self.about = about
-        self._tokens = _plain(open_arrays(tokens_file(self.folder, about.generation))[0])
+        super().__init__(_plain(open_arrays(tokens_file(self.folder, about.generation))[0]))
         self._layers: dict[int, Arrays] = {}
         for layer, size in zip(about.layers, about.sizes, strict=True):
             path = layer_file(self.folder, about.generation, layer)
@@ -114,7 +47,6 @@ class StoredIndex:
             if len(found["ptr"]) != size + 1 or len(found["token_ptr"]) != self.n_positions + 1:
                 raise FeatureError(f"{path} does not belong to this index: make it again.")
             self._layers[layer] = found
-        self._letters = self._tokens["text"].tobytes() if self.n_positions < 1 << 22 else None
 
     def __repr__(self) -> str:
         a = self.about
@@ -127,33 +59,14 @@ class StoredIndex:
         return self.about.layers
 
     @property
-    def n_positions(self) -> int:
-        """Tokens stored, special ones inside texts included."""
-        return len(self._tokens["ids"])
-
-    @property
     def n_tokens(self) -> int:
         """Tokens on which units could be active: what densities are shares of."""
         return self.about.kept
 
     @property
-    def n_windows(self) -> int:
-        return len(self._tokens["document"])
-
-    @property
     def n_bytes(self) -> int:
         """Size of all files."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
-
-    @property
-    def ids(self) -> NDArray[np.uint32]:
-        """Token ids, [n_positions]."""
-        return self._tokens["ids"]
-
-    @property
-    def window_ptr(self) -> NDArray[np.int64]:
-        """Where windows begin, [n_windows + 1]."""
-        return self._tokens["window_ptr"]
 
     def n_features(self, layer: int) -> int:
         return len(self._layer(layer)["ptr"]) - 1
@@ -333,29 +246,6 @@ class StoredIndex:
         places = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
         row = np.repeat(np.arange(len(position)), sizes)
         return row, found["token_unit"][places].astype(np.int64)
-
-    # --- text --------------------------------------------------------------------------------
-
-    def tokens(self, start: int, stop: int) -> list[str]:
-        """What each token from start to stop adds to the text."""
-        ends = self._tokens["text_ptr"][start : stop + 1].tolist()
-        letters = self._letters if self._letters is not None else self._tokens["text"]
-        return [bytes(letters[a:b]).decode("utf-8", "replace") for a, b in pairwise(ends)]
-
-    def text(self, start: int, stop: int) -> str:
-        return "".join(self.tokens(start, stop))
-
-    def window(self, number: int) -> tuple[int, int]:
-        """Where a window begins and ends."""
-        start, end = self.window_ptr[number : number + 2].tolist()
-        return start, end
-
-    def window_of(self, position: int) -> tuple[int, int]:
-        """Where the window of a token begins and ends."""
-        return self.window(self._window(position))
-
-    def _window(self, position: int) -> int:
-        return int(np.searchsorted(self.window_ptr, position, side="right")) - 1
 
     def _example(self, entries: Entries, position: int, before: int, behind: int) -> Example:
         window = self._window(position)

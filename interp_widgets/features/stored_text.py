@@ -1,0 +1,61 @@
+"""The text of an index on disk: its tokens, what each adds to the text, and where windows begin."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import Arrays
+
+#: The text of so many tokens is held in memory: bytes are cut faster than mapped arrays.
+_HELD = 1 << 22
+
+
+class StoredText:
+    """Tokens in windows; arrays: of the file of tokens (merging.py)."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self._tokens = arrays
+        text = arrays["text"]
+        self._text = text.tobytes() if self.n_positions < _HELD else text
+
+    @property
+    def n_positions(self) -> int:
+        """Tokens stored, special ones inside texts included."""
+        return len(self._tokens["ids"])
+
+    @property
+    def n_windows(self) -> int:
+        return len(self._tokens["document"])
+
+    @property
+    def ids(self) -> NDArray[np.uint32]:
+        """Token ids, [n_positions]."""
+        return self._tokens["ids"]
+
+    @property
+    def window_ptr(self) -> NDArray[np.int64]:
+        """Where windows begin, [n_windows + 1]."""
+        return self._tokens["window_ptr"]
+
+    def tokens(self, start: int, stop: int) -> list[str]:
+        """What each token from start to stop adds to the text."""
+        ends = self._tokens["text_ptr"][start : stop + 1].tolist()
+        return [bytes(self._text[a:b]).decode("utf-8", "replace") for a, b in pairwise(ends)]
+
+    def text(self, start: int, stop: int) -> str:
+        return "".join(self.tokens(start, stop))
+
+    def window(self, number: int) -> tuple[int, int]:
+        """Where a window begins and ends."""
+        start, end = self.window_ptr[number : number + 2].tolist()
+        return start, end
+
+    def window_of(self, position: int) -> tuple[int, int]:
+        """Where the window of a token begins and ends."""
+        return self.window(self._window(position))
+
+    def _window(self, position: int) -> int:
+        return int(np.searchsorted(self.window_ptr, position, side="right")) - 1
