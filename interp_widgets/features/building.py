@@ -109,7 +109,7 @@ class _Pass:
 
     def __init__(self, model: Model, units: Units, corpus: Corpus, folder: IndexFolder) -> None:
         self.model, self.units, self.corpus, self.folder = model, units, corpus, folder
-        self.read = 0  # letters of the documents that were read
+        self.read = 0  # characters of the documents that were read
 
     def run(
         self,
@@ -118,7 +118,7 @@ class _Pass:
         progress: Progress,
         check: Callable[[], object],
     ) -> StoredIndex:
-        total = self.corpus.letters()
+        total = self.corpus.size()
         done = sum(count for _, count, _ in self.folder.about.shards)
         before, current, ended = done, 0, False
         ready: dict[int, Row] = {}
@@ -222,7 +222,7 @@ class _Pass:
             write_arrays(path, named)
         return units.above(floors_in(self.folder.folder, units.layers))
 
-    def _expected(self, letters: int, tokens: int | None) -> str:
+    def _expected(self, size: int, tokens: int | None) -> str:
         """What the index will take on disk, in words, judged by its first windows; "" if unknown.
 
         Raises FeatureError where the disk has less.
@@ -232,10 +232,10 @@ class _Pass:
             return ""
         windows = windows_of(self.model, self.corpus.documents(), about.context)
         first = Shard(0, tuple(islice(windows, _PROBE)))
-        if not first.windows or not (letters or tokens):
+        if not first.windows or not (size or tokens):
             return ""
         arrays = encode_shard(self.model, self.units, first)
-        needed = predicted(arrays, about, letters, tokens)
+        needed = predicted(arrays, about, size, tokens)
         free = shutil.disk_usage(self.folder.folder).free
         if 2 * needed > free:  # shards and the merged index are there at once
             raise FeatureError(

@@ -83,16 +83,16 @@ def _merge_tokens(path: Path, parts: Sequence[Open]) -> list[int]:
     }
 
     def fill(out: dict[str, NDArray[Any]]) -> None:
-        token = letter = window = 0
-        for part, (n_tokens, n_letters, n_windows) in zip(parts, sizes, strict=True):
+        token = byte = window = 0
+        for part, (n_tokens, n_bytes, n_windows) in zip(parts, sizes, strict=True):
             found = part()
             out["ids"][token : token + n_tokens] = found["ids"]
-            out["text"][letter : letter + n_letters] = found["text"]
+            out["text"][byte : byte + n_bytes] = found["text"]
             out["document"][window : window + n_windows] = found["document"]
-            out["text_ptr"][token + 1 : token + n_tokens + 1] = found["text_ptr"][1:] + letter
+            out["text_ptr"][token + 1 : token + n_tokens + 1] = found["text_ptr"][1:] + byte
             ends = found["window_ptr"][1:] + token
             out["window_ptr"][window + 1 : window + n_windows + 1] = ends
-            token, letter, window = token + n_tokens, letter + n_letters, window + n_windows
+            token, byte, window = token + n_tokens, byte + n_bytes, window + n_windows
 
     create(path, shapes, fill)
     return [size[0] for size in sizes]

@@ -78,8 +78,9 @@ class Corpus:
         """Whether the text can be read only once."""
         return self._once
 
-    def letters(self) -> int:
-        """About how many letters there are; 0 where that is not known before they are read."""
+    def size(self) -> int:
+        """About how many characters there are (of files, bytes); 0 where that is not known before
+        they are read."""
         if self.path is not None:
             return sum(path.stat().st_size for path in _files(self.path))
         text = self._text if isinstance(self._text, list | tuple) else ()

@@ -81,7 +81,7 @@ class Rule:
 
 
 def quoted(word: str) -> str:
-    """A word in quotes, with letters that a label cannot hold written out: a line break, say, is
+    """A word in quotes, with characters that a label cannot hold written out: a line break, say, is
     \\n, and blanks in a row are \\u0020."""
     shown = word.replace("\\", "\\\\").replace("”", "\\”")
     shown = re.sub(r"[^\S ]|^ | $| (?= )", _escaped, shown)
@@ -170,13 +170,14 @@ def _unquoted(word: str) -> str:
     )
 
 
-def _escaped(letter: re.Match[str]) -> str:
-    short = next((name for name, c in _BREAKS.items() if c == letter[0]), None)
-    return _code(letter[0]) if short is None else f"\\{short}"
+def _escaped(found: re.Match[str]) -> str:
+    short = next((name for name, c in _BREAKS.items() if c == found[0]), None)
+    return _code(found[0]) if short is None else f"\\{short}"
 
 
-def _code(letter: str) -> str:
-    return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08x}"
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 _BREAKS = {"n": "\n", "t": "\t", "r": "\r"}

@@ -1,7 +1,7 @@
 """Tokens that a file spells as the vocabulary does, as the text that they stand for.
 
     ▁capital  <0x0A>      SentencePiece: ▁ is a blank, <0x0A> a byte
-    Ġcapital  Ċ  ÃŃ       byte-level BPE: every byte is one printable letter (GPT-2's table)
+    Ġcapital  Ċ  ÃŃ       byte-level BPE: every byte is one printable character (GPT-2's table)
 
 Files do not say how they spell. A spelling is taken for one of these if its blank occurs among the
 tokens of the examples and no token holds a real one.
@@ -20,14 +20,15 @@ _NOTE = "The file spells tokens as a vocabulary does ({}); they are shown as tex
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
-def _letters() -> dict[str, int]:
-    """The letter of each byte in byte-level BPE: itself where it can be printed, else from 256 on."""
+def _byte_of() -> dict[str, int]:
+    """The byte of each character of byte-level BPE: its own number where that can be printed;
+    characters from 256 on stand for the others."""
     own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in own]
     return {chr(b): b for b in own} | {chr(256 + i): b for i, b in enumerate(others)}
 
 
-_LETTERS = _letters()
+_BYTE_OF = _byte_of()
 
 
 def as_text(feature: ForeignFeature) -> ForeignFeature:
@@ -64,8 +65,8 @@ def _sentencepiece(token: str) -> str:
 
 
 def _byte_level(token: str) -> str:
-    if all(letter in _LETTERS for letter in token):
-        return bytes(_LETTERS[letter] for letter in token).decode("utf-8", "replace")
+    if all(character in _BYTE_OF for character in token):
+        return bytes(_BYTE_OF[character] for character in token).decode("utf-8", "replace")
     return token  # a special one
 
 
