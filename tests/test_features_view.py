@@ -307,10 +307,9 @@ class TestLabels:
         live.wait("label of card", PATIENCE)
         shown = live.view.card["card"]["label"]
         found = detect(organism, *texas, "lone star state")
-        assert (shown["score"], shown["low"], shown["control"]) == (
-            found.auroc,
-            found.low,
-            found.control,
+        numbers = (found.auroc, found.low, found.control)
+        assert (shown["score"], shown["low"], shown["control"]) == tuple(
+            round(number, 3) for number in numbers
         )
         assert (shown["active"], shown["samples"]) == (
             found.n_active,
@@ -320,7 +319,9 @@ class TestLabels:
         assert shown["testing"] is False
         kept = organism.book.get(*texas)
         assert kept is not None
-        assert kept.score is None  # a score of the examples is no claim of the label's
+        assert (kept.score, kept.by) == (shown["score"], "examples")
+        # A score of the examples says nothing of the words, so it does not bring them to the front.
+        assert kept.words_score is None
         organism.book.put(*texas, "“texas”")
         live.wait("label of card", PATIENCE)
         assert live.view.card["card"]["label"]["by"] == "rule"

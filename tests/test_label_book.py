@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,37 @@ def test_taking_a_label_away_brings_the_shipped_one_to_light_and_then_hides_it(
         book.remove(1, 2)
     book.put(1, 2, "mine again")
     assert texts(again(book))[1, 2] == "mine again"
+
+
+def test_a_score_is_kept_with_its_label_and_is_no_change_to_undo(book: LabelBook) -> None:
+    label = book.put(3, 4, "cities")
+    scored = replace(label, score=0.9, low=0.8, high=1.0, control=0.5, samples=99, active=9)
+    assert book.keep_score(3, 4, scored)
+    assert book.get(3, 4) == again(book).get(3, 4) == scored
+    book.undo()
+    assert book.get(3, 4) is None
+    assert not book.can_undo
+
+
+def test_a_change_is_undone_although_another_kernel_has_scored_the_label(book: LabelBook) -> None:
+    book.put(3, 4, "first")
+    label = book.put(3, 4, "second")
+    assert again(book).keep_score(3, 4, replace(label, score=0.9, samples=99))
+    assert book.undo() == {(3, 4)}
+    assert texts(book)[3, 4] == "first"
+
+
+def test_a_score_of_a_label_that_is_another_by_now_is_dropped(book: LabelBook) -> None:
+    scored = replace(book.put(3, 4, "cities"), score=0.9)
+    again(book).put(3, 4, "towns")
+    assert not book.keep_score(3, 4, scored)
+    now = again(book).get(3, 4)
+    assert now is not None
+    assert (now.text, now.score) == ("towns", None)
+    # A shipped label is not the user's to change.
+    assert not book.keep_score(0, 7, Label("ohio", score=0.9, kind="shipped"))
+    assert SHIPPED[0, 7].score is None
+    assert (0, 7) not in files.read_file(book.path)
 
 
 def test_changes_are_undone_one_by_one(book: LabelBook) -> None:

@@ -153,6 +153,8 @@ def test_a_model_that_brings_a_dictionary_is_drawn_with_it(tmp_path: Path) -> No
         (document(kind="rumour"), "entry 0 is not a label.*'rumour' is no kind of label"),
         (document(kind=["by hand"]), "entry 0 is not a label"),
         (document(date="yesterday"), "entry 0 is not a label"),
+        (document(by="hearsay"), "entry 0 is not a label.*'hearsay' is no detector of labels"),
+        (document(active=-1), "entry 0 is not a label.*-1 is not a whole number"),
         (document(low=2), "entry 0 is not a label.*not between 0 and 1"),
         ("[" * 100_000, "not readable JSON"),
     ],

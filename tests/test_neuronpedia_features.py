@@ -8,6 +8,7 @@ import json
 import math
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Index:
     model, dictionary = tiny_models.model("llama grouped"), tiny_models.dictionary("transcoder")
     made = index(model, dictionary, TEXTS, folder=folder / "index", context=9).wait()
     made.__dict__["book"] = LabelBook("tests/tiny", path=folder / "labels.json")
-    made.book.put(1, 5, Label("“w7” or <b>w8</b>", 0.91, 0.5, 240, "w. rules", "proposed", 0.8, 1))
+    label = Label("“w7” or <b>w8</b>", 0.91, 0.5, 240, "w. rules", "proposed", 0.8, 1)
+    tested: dict[str, Any] = {"by": "examples", "active": 40, "tested_on": "other text"}
+    made.book.put(1, 5, replace(label, **tested))
     return made
 
 
@@ -585,6 +588,8 @@ def test_what_is_written_is_read_again(found: Index, tmp_path: Path, form: Any) 
     assert (read.label.text, read.label.score) == (label.text, 0.91)
     assert (read.label.low, read.label.high, read.label.control) == (0.8, 1, 0.5)
     assert (read.label.samples, read.label.date) == (240, label.date)
+    assert (read.label.by, read.label.active) == ("examples", 40)
+    assert read.label.tested_on == "other text"
     assert read.label.kind == "imported"
     assert read.label.source == "feature.json: proposed w. rules"
 

@@ -2,7 +2,8 @@
 
     {"format": "interp_widgets.labels", "version": 1, "source": "how they were found",
      "labels": [{"layer": 2, "feature": 117, "text": "texas", "score": 0.97, "low": 0.95,
-                 "high": 0.99, "control": 0.51, "samples": 240, "kind": "proposed",
+                 "high": 0.99, "control": 0.51, "samples": 240, "active": 120,
+                 "by": "rule", "tested_on": "8,532 tokens of 680 texts", "kind": "proposed",
                  "date": "2026-03-01"}]}
 
 A label is a claim, so it comes with how well it holds: `score` is how well the label and the
@@ -24,7 +25,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from interp_widgets.dictionaries.errors import DictionaryError
 from interp_widgets.files import write_whole
@@ -36,6 +37,9 @@ _LARGEST_FILE = 256 << 20
 
 Kind = Literal["", "by hand", "imported", "proposed", "shipped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+By = Literal["", "rule", "examples", "words", "model"]
+DETECTORS: tuple[By, ...] = get_args(By)
+_Word = TypeVar("_Word", Kind, By)
 
 # Text that turns the direction of what stands around it can make a label read as something else.
 _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -45,9 +49,13 @@ _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 class Label:
     """What a feature is called, and how well that holds (None: not measured).
 
-    score: area under the ROC curve, 0 to 1; control: the same for random features;
-    samples: how many texts both rest on; source: who or what named it; kind: how it came here
-    ("": not known); low, high: the 95% interval of the score; date: the ISO day it was given.
+    score: area under the ROC curve, 0 to 1; low, high: its 95% interval; control: the same for
+    random features; samples: how many tokens both rest on, and active: on how many of them the
+    feature was active (0: not known). by: the detector (features/labelling/detection.py); one
+    of "examples" judges what the label was given for, and not its words ("": not known).
+    tested_on: what text.
+    source: who or what named it; kind: how it came here ("": not known); date: the ISO day it was
+    given.
     """
 
     text: str
@@ -59,6 +67,19 @@ class Label:
     low: float | None = None
     high: float | None = None
     date: str = ""
+    by: By = ""
+    active: int = 0
+    tested_on: str = ""
+
+    @property
+    def words_score(self) -> float | None:
+        """The score, where it is one of the words and not of the examples alone."""
+        return None if self.by == "examples" else self.score
+
+    @property
+    def untested(self) -> Label:
+        """The claim alone: text, source, kind and date."""
+        return Label(self.text, source=self.source, kind=self.kind, date=self.date)
 
 
 Labels = Mapping[tuple[int, int], Label]
@@ -155,10 +176,13 @@ def rows_of(document: dict[str, Any], path: Path) -> dict[tuple[int, int], Label
                 _share(row.get("control")),
                 _whole(row.get("samples", 0)),
                 _source(row.get("source", source)),
-                _kind(row.get("kind", "")),
+                _one_of(KINDS, row.get("kind", ""), "kind of label"),
                 _share(row.get("low")),
                 _share(row.get("high")),
                 _day(row.get("date", "")),
+                _one_of(DETECTORS, row.get("by", ""), "detector of labels"),
+                _whole(row.get("active", 0)),
+                _source(row.get("tested_on", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DictionaryError(
@@ -215,12 +239,12 @@ def _share(value: Any) -> float | None:
     return float(value)
 
 
-def _kind(value: Any) -> Kind:
-    for kind in KINDS:
-        if value == kind:
-            return kind
-    listed = ", ".join(repr(kind) for kind in KINDS if kind)
-    raise ValueError(f"{value!r:.60} is no kind of label ({listed})")
+def _one_of(known: tuple[_Word, ...], value: Any, what: str) -> _Word:
+    for word in known:
+        if value == word:
+            return word
+    listed = ", ".join(repr(word) for word in known if word)
+    raise ValueError(f"{value!r:.60} is no {what} ({listed})")
 
 
 def _day(value: Any) -> str:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries.labels import Label
 from .card_rows import (
     Row,
     control_row,
@@ -40,7 +39,6 @@ EXAMPLES, NEIGHBOURS, DRAWS = 20, 10, 20
 #: Bins of the layer's densities: four to a factor of ten.
 _DECADE = 4
 _FROM_WEIGHTS = ("logits", "similar", "upstream", "downstream", "virtual_control", "effect")
-_BY_HAND = "the name it was given when it was indexed"
 
 
 def card(
@@ -76,7 +74,7 @@ def card(
         "documents": stored.about.documents if stored else 0,
         "complete": stored.about.complete if stored else False,
         "indexed": stored is not None,
-        "label": label_row(label_of(index, layer, feature)),
+        "label": label_row(index.label_of(layer, feature)),
         **_corpus(stored, layer, feature, here),
         **dict.fromkeys(_FROM_WEIGHTS),
         "notes": _notes(index, stored, layer, feature),
@@ -89,15 +87,8 @@ def weighed(index: Index, first: Row) -> Row:
     since it may have been given meanwhile."""
     layer, feature, notes = first["layer"], first["feature"], list(first["notes"])
     found = _weights(index, index.so_far, layer, feature, notes)
-    label = label_row(label_of(index, layer, feature))
+    label = label_row(index.label_of(layer, feature))
     return {**first, **found, "label": label, "notes": notes}
-
-
-def label_of(index: Index, layer: int, feature: int) -> Label | None:
-    """The label of a unit; a direction without one goes by its name."""
-    name = index.units.names.get((layer, feature))
-    found = index.book.get(layer, feature)
-    return found or (Label(name, kind="by hand", source=_BY_HAND) if name else None)
 
 
 def _notes(index: Index, stored: StoredIndex | None, layer: int, feature: int) -> list[str]:

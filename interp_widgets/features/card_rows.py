@@ -51,6 +51,7 @@ def histogram_row(histogram: Histogram | None) -> Row:
 def label_row(label: Label | None) -> Row | None:
     if label is None:
         return None
+    known = {"active": label.active, "by": label.by, "tested_on": label.tested_on}
     return {
         "text": label.text,
         "kind": label.kind,
@@ -61,6 +62,7 @@ def label_row(label: Label | None) -> Row | None:
         "control": finite(label.control),
         "samples": label.samples,
         "date": label.date,
+        **{name: value for name, value in known.items() if value},
     }
 
 

@@ -47,7 +47,7 @@ class Feature:
     @property
     def label(self) -> Label | None:
         """What it is called, by whom, and how well that holds."""
-        return self.index.book.get(self.layer, self.feature)
+        return self.index.label_of(self.layer, self.feature)
 
     def examples(self, n: int = 20, **how: Any) -> list[Example]:
         """Where it is strongest; see `StoredIndex.examples`."""
@@ -71,6 +71,15 @@ class Feature:
         Raises FeatureError for a text that cannot be a label.
         """
         return self.index.book.put(self.layer, self.feature, text)
+
+    def score_label(self) -> Label:
+        """Its label with how well that holds on held-out text of the index, kept in the book.
+
+        Raises FeatureError where there is no label, and where it is active in too few texts.
+        """
+        from .labelling.scoring import score_label
+
+        return score_label(self.index, self.layer, self.feature)
 
     def propose(self, n: int = 5) -> list[Proposal]:
         """Labels that its examples suggest, each with how well it holds on other text."""

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..dictionaries.labels import Label
 from ..dictionaries.replaced import AnyDictionary
 from ..jobs import Cancelled, Job
 from ..models import Model
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from .neuronpedia import Imported
     from .search import Found
     from .weights import Weights
+
+_BY_HAND = "the name it was given when it was indexed"
 
 
 class Index:
@@ -205,11 +208,14 @@ class Index:
 
     def label(self, layer: int, feature: int) -> str:
         """What a unit is called; "" where it has no name."""
-        named = self._units.names.get((layer, feature))
-        if named is not None:
-            return named
-        label = self.book.get(layer, feature)
+        label = self.label_of(layer, feature)
         return label.text if label else ""
+
+    def label_of(self, layer: int, feature: int) -> Label | None:
+        """The label of a unit; a direction that has none goes by its name."""
+        name = self._units.names.get((layer, feature))
+        found = self.book.get(layer, feature)
+        return found or (Label(name, kind="by hand", source=_BY_HAND) if name else None)
 
     # --- how it shows itself -----------------------------------------------------------------
 

@@ -1,8 +1,7 @@
 """Labels in a features view: given, taken away, suggested, tested, and shown wherever they stand.
 
 A label is put into the book at once, where the message arrives, so that label and undo keep their
-order. Suggesting and testing take longer and are jobs. The score of a label that nobody has tested is
-shown and not kept: it says how well the examples hold on this index, and the book is for any.
+order. Suggesting and testing take longer and are jobs; a score is kept with its label.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..features.card import label_of
 from ..features.card_rows import label_row
 from ..features.errors import FeatureError
+from ..features.labelling.scoring import is_scored, score_label
 from ..jobs import Job
 from .features_asks import Ask
 from .features_jobs import Show
 from .features_pages import relabelled
-from .features_scores import proposal_row, tested
+from .features_scores import proposal_row
 
 if TYPE_CHECKING:
     from .features_live import Live
@@ -81,7 +80,7 @@ class Naming:
 
     def label_of(self, spot: Spot) -> dict[str, Any] | None:
         """The label as a card shows it."""
-        return label_row(label_of(self._live.index, *spot))
+        return label_row(self._live.index.label_of(*spot))
 
     def show(self, _changed: object = None) -> None:
         """Labels have changed, here or elsewhere: the same cards and rows with the new ones."""
@@ -103,17 +102,19 @@ class Naming:
         with live.jobs.lock:
             shown = getattr(live.view, where)
             found = shown.get("card") or {}
-            label = found.get("label")
-            if not label or label["score"] is not None or not found["indexed"]:
+            if not found.get("label") or not found["indexed"]:
                 return
-            spot, text = (found["layer"], found["feature"]), label["text"]
-            put = self._putting(where, shown["name"], text)
+            spot = found["layer"], found["feature"]
+            label = live.index.label_of(*spot)
+            if label is None or is_scored(live.index, label):
+                return
+            put = self._putting(where, shown["name"], label.text)
 
             def work(job: Job[None], show: Show) -> None:
-                score = tested(live.index, spot, text)
+                scored = score_label(live.index, *spot)
                 with live.jobs.lock:
                     job.check()
-                    put({"testing": False, **score})
+                    put({"testing": False, **(label_row(scored) or {})})
 
             def failed(message: str) -> None:
                 put({"testing": False, "why": message})

@@ -59,15 +59,13 @@ def page(index: Index, ask: Ask) -> dict[str, Any]:
 def row(index: Index, layer: int, feature: int, why: str = "", value: float | None = None) -> Row:
     """What the list says of one unit."""
     stored = index.so_far
-    label = index.book.get(layer, feature)
     found = stored.examples(layer, feature, 1, before=BEFORE, behind=BEHIND) if stored else []
     if stored and not found:  # a neuron may be active below zero only
         found = stored.examples(layer, feature, 1, sign=-1, before=BEFORE, behind=BEHIND)
     return {
         "layer": layer,
         "feature": feature,
-        "label": index.label(layer, feature) or None,
-        "score": None if label is None else finite(label.score),
+        **_called(index, layer, feature),
         "density": finite(stored.density(layer)[feature]) if stored else None,
         "strongest": finite(stored.strongest(layer)[feature]) if stored else None,
         "example": example_row(found[0]) if found else None,
@@ -78,13 +76,19 @@ def row(index: Index, layer: int, feature: int, why: str = "", value: float | No
 
 def relabelled(index: Index, shown: dict[str, Any]) -> dict[str, Any]:
     """The same page with the labels as they are now."""
-    rows = []
-    for each in shown.get("found", []):
-        label = index.book.get(each["layer"], each["feature"])
-        score = None if label is None else finite(label.score)
-        text = index.label(each["layer"], each["feature"]) or None
-        rows.append({**each, "label": text, "score": score})
+    rows = [
+        {**row, **_called(index, row["layer"], row["feature"])} for row in shown.get("found", [])
+    ]
     return {**shown, "found": rows} if shown else shown
+
+
+def _called(index: Index, layer: int, feature: int) -> Row:
+    label = index.label_of(layer, feature)
+    return {
+        "label": None if label is None else label.text,
+        "score": None if label is None else finite(label.score),
+        "by": None if label is None else label.by or None,
+    }
 
 
 # --- all units ---------------------------------------------------------------------------------
@@ -114,8 +118,8 @@ def _column(index: Index, only: int | None) -> Column:
     for (layer, feature), label in index.book.shown().items():
         if layer in place and feature < sizes[place[layer]]:
             named[place[layer]][feature] = True
-            if label.score is not None:
-                score[place[layer]][feature] = label.score
+            if label.words_score is not None:
+                score[place[layer]][feature] = label.words_score
     return Column(
         np.repeat(np.array(layers, dtype=np.int64), sizes),
         np.concatenate([np.arange(size) for size in sizes]),
@@ -138,7 +142,8 @@ def _order(column: Column, sort: str) -> Spots:
         return np.argsort(falling(column.density), kind="stable")
     if sort == "strength":
         return np.argsort(falling(column.strongest), kind="stable")
-    # Behind those whose label was tested come labels that were not, then what is active most often.
+    # Behind labels whose words were tested come others (examples separate, whatever they are called):
+    # so come labels that were not, then what is active most often.
     keys = (falling(column.density), ~column.named, falling(column.score))
     return np.asarray(np.lexsort(keys))
 
@@ -164,7 +169,8 @@ def _search(index: Index, ask: Ask, text: str) -> tuple[list[Row], int]:
 def _known(index: Index, layer: int, feature: int, sort: str) -> float:
     if sort == "score":
         label = index.book.get(layer, feature)
-        return -1.0 if label is None or label.score is None else label.score
+        known = None if label is None else label.words_score
+        return -1.0 if known is None else known
     stored = index.so_far
     if stored is None:
         return -1.0

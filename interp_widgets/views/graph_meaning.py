@@ -16,9 +16,11 @@ import numpy as np
 
 from ..attribution.table import FEATURE
 from ..features.card import card, weighed
+from ..features.card_rows import label_row
 from ..features.errors import FeatureError
 from ..features.known import book_for, index_for
-from .features_scores import proposal_row, tested
+from ..features.labelling.scoring import is_scored, score_label
+from .features_scores import proposal_row
 from .graph_asks import Request
 from .graph_signals import Answer, Signals, numbers
 
@@ -78,15 +80,14 @@ def meaning(graph: Graph, request: Request, signals: Signals) -> Answer:
     signals.offer({**first, "pending": True})
     signals.report(0.3, "reading the weights")
     whole = weighed(index, first)
-    called = whole["label"]
-    if called and called["score"] is None and whole["indexed"]:
-        signals.offer({**whole, "label": {**called, "testing": True}})
+    called = index.label_of(layer, feature)
+    if called and whole["indexed"] and not is_scored(index, called):
+        signals.offer({**whole, "label": {**whole["label"], "testing": True}})
         signals.report(0.6, "testing the label on held-out text")
         try:
-            score = tested(index, (layer, feature), called["text"])
+            whole["label"] = label_row(score_label(index, layer, feature))
         except FeatureError as error:
-            score = {"why": str(error)}
-        whole["label"] = {**called, "testing": False, **score}
+            whole["label"] = {**whole["label"], "why": str(error)}
     return whole
 
 

@@ -130,6 +130,24 @@ class LabelBook:
             self._change({key: (None, key not in self._own.labels)})
             return self.get(*key)
 
+    def keep_score(self, layer: int, feature: int, label: Label) -> bool:
+        """Keep how well a label of the user's holds; False where the feature is called otherwise
+        by now, or has its label from elsewhere. No step to undo.
+
+        Raises FeatureError where the file cannot be written.
+        """
+        key = (int(layer), int(feature))
+        with self._telling():
+            self._look()
+            own = self._own.labels.get(key)
+            if self.problem or own is None or own.untested != label.untested:
+                return False
+            try:
+                self._change({key: (label, False)}, expected={key: (own, False)})
+            except _Elsewhere:
+                return False
+        return True
+
     def undo(self) -> frozenset[Key]:
         """Take back the last change made through this book; returns the features it was about,
         none if there is nothing to take back.
@@ -241,7 +259,7 @@ class LabelBook:
         with file.locked(self.path):
             now = self._now()
             for key, state in (expected or {}).items():
-                if now.of(key) != state:
+                if not file.same(now.of(key), state):
                     self._own, self._seen = now, file.mark(self.path)
                     raise _Elsewhere(
                         f"The label of L{key[0]}/{key[1]} has been changed elsewhere since: it "

@@ -67,6 +67,12 @@ class Own:
         return frozenset(key for key in keys if self.of(key) != other.of(key))
 
 
+def same(one: State, other: State) -> bool:
+    """Whether both call the feature the same, however well that was found to hold."""
+    (first, hidden), (second, also) = one, other
+    return hidden == also and (first and first.untested) == (second and second.untested)
+
+
 def read(path: Path) -> Own:
     """What a user's file says; nothing if there is none. Raises DictionaryError."""
     if not path.exists():

@@ -114,7 +114,7 @@ class Sheet:
 
     position: place in the index; word, window, start: number, window and the window's first place
     on this sheet; all int64 [token]. text: a hash per window [window], equal for equal tokens.
-    end: [window], behind its last place. common: bool [window], drawn at random and not for one
+    end: [window], behind its last place. source: what text they are from. common: bool [window], drawn at random and not for one
     unit's sake.
     """
 
@@ -126,6 +126,7 @@ class Sheet:
     end: Ints
     text: NDArray[np.uint64]
     common: NDArray[np.bool_]
+    source: str
 
     def __len__(self) -> int:
         return len(self.word)
@@ -237,7 +238,13 @@ def _sheet(stored: StoredIndex, vocabulary: Vocabulary, windows: Ints, common: I
         ends,
         _hashes(ids, place - start, window, len(windows)),
         np.isin(windows, common),
+        said_of(stored),
     )
+
+
+def said_of(stored: StoredIndex) -> str:
+    """The text of an index in a few words; other text has other numbers."""
+    return f"{stored.n_tokens:,} tokens of {stored.about.documents:,} texts"
 
 
 def _hashes(ids: Ints, offset: Ints, window: Ints, n_windows: int) -> NDArray[np.uint64]:

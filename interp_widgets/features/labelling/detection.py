@@ -102,6 +102,7 @@ def _by_examples(index: Any, layer: int, feature: int, found: Activity, sign: in
             for other in _control_classifiers(stored, layer, feature, sign)
         ),
         trial,
+        "examples",
         f"a classifier made from {len(examples)} examples, not from the label's words",
     )
 
@@ -166,6 +167,7 @@ def _by_words(index: Any, layer: int, feature: int, text: str, found: Activity) 
         _having(words, around),
         (_having(other, around) for other in others),
         trial,
+        "words",
         f"the text has {' or '.join(sorted(words))}",
     )
 

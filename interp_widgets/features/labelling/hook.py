@@ -116,7 +116,7 @@ def judge(
     left_out = int((~kept).sum())
     how = SOURCE + (f"; {left_out} texts without an answer left out" if left_out else "")
     own, *rest = (each[kept] for each in scores)
-    return detection(own, rest, few, how)
+    return detection(own, rest, few, "model", how)
 
 
 def _texts(found: Activity, count: int) -> Trial:

@@ -99,6 +99,7 @@ def score_rule(rule: Rule, trial: Trial, controls: list[Rule]) -> Detection:
         rule.holds(trial.sheet, trial.places),
         (other.holds(trial.sheet, trial.places) for other in controls),
         trial,
+        "rule",
         f"the rule {rule}",
     )
 

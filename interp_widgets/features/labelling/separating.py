@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...dictionaries.labels import Label
+from ...dictionaries.labels import By, Label
 from .contexts import Ints, Sheet
 from .rules import Bools
 
@@ -50,7 +50,7 @@ class Detection:
     auroc: area under the ROC curve; low, high: its 95% interval (nan where the active tokens are of
     one text). control: the mean of the same for the detectors of n_control random other units of the
     layer (nan for none); control_low, control_high: the range that holds 95% of them. n_active,
-    n_other: tokens judged. how: what the detector is.
+    n_other: tokens judged, of the text tested_on. by, how: what the detector is.
     """
 
     auroc: float
@@ -61,8 +61,10 @@ class Detection:
     control_high: float
     n_active: int
     n_other: int
+    by: By
     how: str
-    n_control: int = 0
+    n_control: int
+    tested_on: str
 
     def on(self, label: Label) -> Label:
         """The label with this score, rounded to three places."""
@@ -73,6 +75,9 @@ class Detection:
             high=_rounded(self.high),
             control=_rounded(self.control),
             samples=self.n_active + self.n_other,
+            active=self.n_active,
+            by=self.by,
+            tested_on=self.tested_on,
         )
 
 
@@ -92,7 +97,7 @@ def trial(sheet: Sheet, active: Ints, strength: NDArray[np.float32], other: Ints
 
 
 def detection(
-    scores: NDArray[Any], controls: Iterable[NDArray[Any]], trial: Trial, how: str
+    scores: NDArray[Any], controls: Iterable[NDArray[Any]], trial: Trial, by: By, how: str
 ) -> Detection:
     """What the scores [n] of a detector and of others say of a trial's tokens."""
     low, high = interval(scores, trial)
@@ -107,8 +112,10 @@ def detection(
         float(around[1]),
         trial.n_active,
         trial.n_other,
+        by,
         how,
         len(chance),
+        trial.sheet.source,
     )
 
 

@@ -20,7 +20,6 @@ import numpy as np
 
 from ...files import write_whole
 from ...jobs import Cancelled
-from ..card import label_of
 from ..card_rows import label_row
 from ..errors import FeatureError
 from ..foreign import ForeignFeature
@@ -107,7 +106,7 @@ def _manifest(
     index: Index, stored: StoredIndex, wanted: list[tuple[int, int]], form: Form
 ) -> dict[str, Any]:
     """What the files of a folder have in common. labels: tells whether one has changed."""
-    labels = [label_row(label_of(index, *key)) for key in wanted]
+    labels = [label_row(index.label_of(*key)) for key in wanted]
     return {
         "format": _FORMAT,
         "version": VERSION,

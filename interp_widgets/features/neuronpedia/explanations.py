@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ...dictionaries.labels import Label, one_line
+from ...dictionaries.labels import DETECTORS, Label, one_line
 from .fields import At, first, number, objects, share, text
 
 #: What we call our own score in `scores`.
@@ -40,7 +40,7 @@ def our_label(ours: Mapping[str, Any], at: At) -> Label | None:
     if not isinstance(row, dict) or not (line := one_line(text(row.get("text")))):
         return None
     score, control, low, high = (share(row.get(n)) for n in ("score", "control", "low", "high"))
-    samples, date = number(row.get("samples")), text(row.get("date"))
+    date, by = text(row.get("date")), text(row.get("by"))
     said = " ".join(
         filter(None, (one_line(text(row.get("kind"))), one_line(text(row.get("source")))))
     )
@@ -48,13 +48,21 @@ def our_label(ours: Mapping[str, Any], at: At) -> Label | None:
         line,
         score=score,
         control=control,
-        samples=int(samples) if 0 <= samples <= _MOST_SAMPLES else 0,
+        samples=_times(row.get("samples")),
         source=one_line(f"{at.file}: {said}" if said else at.file),
         kind="imported",
         low=low,
         high=high,
         date=date if re.fullmatch(r"\d{4}-\d\d-\d\d", date, re.ASCII) else "",
+        by=next((known for known in DETECTORS if known == by), ""),
+        active=_times(row.get("active")),
+        tested_on=one_line(text(row.get("tested_on"))),
     )
+
+
+def _times(value: Any) -> int:
+    times = number(value)
+    return int(times) if 0 <= times <= _MOST_SAMPLES else 0
 
 
 def _source(row: dict[str, Any]) -> str:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..card import label_of
 from ..card_rows import Row, control_row, example_row, finite, histogram_row, label_row
 from ..errors import FeatureError
 from ..stored import StoredIndex
@@ -69,7 +68,7 @@ class _Parts:
         found = None if index.model is None else index.weights.logits(layer, feature, LOGITS)
         self.positive = found.positive if found else ()
         self.suppressed = found.negative if found else ()
-        self.label = label_of(index, layer, feature)
+        self.label = index.label_of(layer, feature)
         self.ours = {
             "version": VERSION,
             "unit": index.units.kind,
