@@ -15,7 +15,7 @@ import interp_widgets as iw
 from interp_widgets.dictionaries.labels import Label
 from interp_widgets.features import FeatureError, Index, open_index
 from interp_widgets.features.labelling.occurrences import occurrences
-from interp_widgets.features.search import Found, search
+from interp_widgets.features.search import Found, firing_on_word, search
 from interp_widgets.labs import organism
 from interp_widgets.models import PromptError
 
@@ -180,11 +180,11 @@ def test_a_planted_unit_is_found_by_its_word(tmp_path: Path) -> None:
         sentences(),
         {(0, 3): lambda w, i: float(w[i] == "sed"), (4, 1): lambda w, i: float(w[i] == " cow")},
     )
-    assert where(search(stored, "cow", by="token")) == [(4, 1)]
-    (row,) = search(stored, "chased", by="token")
+    assert where(firing_on_word(stored, "cow")) == [(4, 1)]
+    (row,) = firing_on_word(stored, "chased")
     # It fires on every "chased", on the second of its two tokens.
     assert (row.layer, row.feature, row.value) == (0, 3, 1.0)
-    assert search(stored, "zebra", by="token") == []
+    assert firing_on_word(stored, "zebra") == []
 
 
 # --- texts and tokens --------------------------------------------------------------------------

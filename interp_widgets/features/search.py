@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ from ..dictionaries.labels import Label
 from .errors import FeatureError
 from .labelling.contexts import stored_of
 from .labelling.occurrences import occurrences
+from .stored import StoredIndex
+
+if TYPE_CHECKING:
+    from .index import Index
 
 By = Literal["label", "token", "prompt", "promotes"]
 _NUMBER = re.compile(r"\s*[lL]?(\d+)\s*[/.,]\s*[fF]?(\d+)\s*")
@@ -51,13 +55,11 @@ class Found:
 
 
 def search(
-    index: Any, query: str, *, by: By = "label", n: int = 50, layer: int | None = None
+    index: Index, query: str, *, by: By = "label", n: int = 50, layer: int | None = None
 ) -> list[Found]:
     """Units that fit a query, the best first; an empty list where none does.
 
-    Args:
-        index: an Index.
-        layer: only of this layer.
+    layer: only of this layer.
 
     Raises FeatureError for an empty query and for an unknown `by`; PromptError for a text that the
     model cannot be run on.
@@ -75,7 +77,7 @@ def search(
     raise FeatureError(f'{by!r} is no way to search: "label", "token", "prompt" or "promotes".')
 
 
-def named(index: Any, query: str, n: int = 50, layer: int | None = None) -> list[Found]:
+def named(index: Index, query: str, n: int = 50, layer: int | None = None) -> list[Found]:
     """By number, or by the words of the label, whatever their case and order."""
     if number := _NUMBER.fullmatch(query):
         key = int(number[1]), int(number[2])
@@ -110,8 +112,11 @@ def named(index: Any, query: str, n: int = 50, layer: int | None = None) -> list
     ]
 
 
-def firing_on_word(index: Any, query: str, n: int = 50, layer: int | None = None) -> list[Found]:
-    """By a word (or some in a row) in the indexed text on whose tokens a unit is active.
+def firing_on_word(
+    index: Index | StoredIndex, query: str, n: int = 50, layer: int | None = None
+) -> list[Found]:
+    """By a word (or some in a row) in the indexed text on whose tokens a unit is active; without
+    labels where there is the stored part alone.
 
     Ranked by F1: of the share of the word's places where the unit is active on at least one token,
     and the share of the unit's tokens that are the word's.
@@ -144,7 +149,7 @@ def firing_on_word(index: Any, query: str, n: int = 50, layer: int | None = None
         Found(
             each,
             i,
-            _label(index, each, i),
+            "" if isinstance(index, StoredIndex) else index.label(each, i),
             f"fires on {recall:.0%} of {total:,} × “{shown}”, which is {precision:.0%} of what it "
             "fires on",
             -value,
@@ -153,7 +158,7 @@ def firing_on_word(index: Any, query: str, n: int = 50, layer: int | None = None
     ]
 
 
-def firing_on(index: Any, text: str, n: int = 50, layer: int | None = None) -> list[Found]:
+def firing_on(index: Index, text: str, n: int = 50, layer: int | None = None) -> list[Found]:
     """By a text on which a unit is active: those first that come nearest to their own strongest
     activation in the indexed text (without an index, by activation)."""
     firing = index.fire(text)
@@ -163,7 +168,7 @@ def firing_on(index: Any, text: str, n: int = 50, layer: int | None = None) -> l
         key = int(firing.layer[i]), int(firing.feature[i])
         if layer in (None, key[0]):
             peaks[key] = float(firing.value[i]), int(firing.position[i])
-    stored = getattr(index, "so_far", None)
+    stored = index.so_far
     strongest = {} if stored is None else {at: stored.strongest(at) for at in stored.layers}
 
     def share(key: tuple[int, int]) -> float:
@@ -176,11 +181,11 @@ def firing_on(index: Any, text: str, n: int = 50, layer: int | None = None) -> l
         why = f"fires on “{firing.tokens[position].strip() or firing.tokens[position]}”"
         if share(key):
             why += f", {share(key):.0%} of its strongest"
-        found.append(Found(*key, _label(index, *key), why, value))
+        found.append(Found(*key, index.label(*key), why, value))
     return found
 
 
-def promoting(index: Any, token: str, n: int = 50, layer: int | None = None) -> list[Found]:
+def promoting(index: Index, token: str, n: int = 50, layer: int | None = None) -> list[Found]:
     """By the token whose logit a unit raises most, in standard deviations over its vocabulary."""
     tokenizer = index.model.tokenizer
     ways = [
@@ -198,7 +203,7 @@ def promoting(index: Any, token: str, n: int = 50, layer: int | None = None) -> 
         Found(
             each.layer,
             each.feature,
-            _label(index, each.layer, each.feature),
+            index.label(each.layer, each.feature),
             f"adds {each.value:.2g} to “{shown}”{part}".replace("-", "−"),
             float(each.z),
         )
@@ -231,7 +236,7 @@ class _Lines:
             at = self.text.find(word, end)
 
 
-def _lines(index: Any) -> _Lines:
+def _lines(index: Index) -> _Lines:
     shown = index.book.shown()
     with _LOCK:
         kept = _LINES.get(index)
@@ -244,14 +249,10 @@ def _lines(index: Any) -> _Lines:
         return kept
 
 
-def _score(index: Any, key: tuple[int, int]) -> float | None:
+def _score(index: Index, key: tuple[int, int]) -> float | None:
     label = index.book.get(*key)
     return None if label is None else label.score
 
 
-def _label(index: Any, layer: int, feature: int) -> str:
-    return str(index.label(layer, feature)) if hasattr(index, "label") else ""
-
-
 _LOCK = threading.Lock()
-_LINES: weakref.WeakKeyDictionary[Any, _Lines] = weakref.WeakKeyDictionary()
+_LINES: weakref.WeakKeyDictionary[Index, _Lines] = weakref.WeakKeyDictionary()
