@@ -281,6 +281,7 @@ def index(
     for a folder that holds another index (other problems are raised by `wait`).
     """
     what = _loaded(model, what)
+    there: Index | None = None
     if text is None and folder is None and tokens is None:
         there = index_for(model, what)
         if there.so_far is not None:
@@ -291,7 +292,7 @@ def index(
         text = free_text()
     if isinstance(text, Iterator):
         text = list(text)
-    units = units_of(model, what)
+    units = units_of(model, what) if there is None else there.units
     where = Path(folder) if folder is not None else _in_cache(model, units, text, context)
     about = read_about(where) if where.is_dir() else None
     if about is not None and about.fingerprint != units.fingerprint:
