@@ -40,9 +40,9 @@ from peers import environment
 
 from interp_widgets import dictionaries, models
 from interp_widgets.dictionaries import SparseCoder, Transcoders
+from interp_widgets.features import Index, open_index
 from interp_widgets.features.building import build
 from interp_widgets.features.card import card
-from interp_widgets.features.index import Index, open_index
 from interp_widgets.features.stored import StoredIndex
 from interp_widgets.features.units import units_of
 from interp_widgets.labs.organism import corpus

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .features import Feature as Feature
     from .features import Index as Index
     from .features import open_index as open_index
-    from .features.index import index as index
+    from .features.opening import index as index
     from .models import Model as Model
     from .models import Place as Place
     from .models import load as load
@@ -72,7 +72,7 @@ _PLACES = {
     "cross_layer": "dictionaries.training",
     "feature": "models.interventions",
     "head": "models.interventions",
-    "index": "features.index",
+    "index": "features.opening",
     "judge": "dictionaries.metrics",
     "link": "views.linked",
     "load": "models",

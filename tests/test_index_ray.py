@@ -20,7 +20,7 @@ from interp_widgets.features.about import read_about
 from interp_widgets.features.building import build
 from interp_widgets.features.distributed import RayWorkers
 from interp_widgets.features.errors import FeatureError
-from interp_widgets.features.index import index
+from interp_widgets.features.opening import index
 from interp_widgets.features.shards import shards_of, windows_of
 from interp_widgets.features.units import Units, units_of
 from interp_widgets.jobs import Cancelled

@@ -7,15 +7,17 @@ about.py, stored.py, stored_text.py                   reading what the pass left
 weights/                                              what the weights say
 labelling/, search.py                                 labels: kept, proposed, tested, found
 card.py, card_rows.py, neuronpedia/, foreign.py       everything of one feature, as JSON
-firing.py, index.py, feature.py, known.py             all of it together
+firing.py, index.py, feature.py                       all of it together
+opening.py, known.py                                  making an index, and finding one
 free_text/                                            a sample of text to index
 """
 
 from .errors import FeatureError
 from .feature import Feature
 from .firing import Firing
-from .index import Index, index, open_index
+from .index import Index
 from .known import index_for
+from .opening import index, open_index
 from .stored import StoredIndex
 from .units import units_of
 from .values import Entries, Example, Group, Histogram

@@ -16,11 +16,11 @@ from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 
-from ..dictionaries import load
 from ..features.errors import FeatureError
 from ..features.firing import Firing
 from ..features.index import Index
 from ..features.known import index_for
+from ..features.opening import loaded
 from ..features.units import Units, What
 from ..jobs import Cancelled, Job
 from ..models import Model
@@ -393,7 +393,4 @@ def text(model: Model, prompt: str, dictionary: What | str | pathlib.Path | None
     Raises PromptError, DictionaryError or FeatureError at once for what can be known before running;
     later errors appear in the view and are raised by `wait`.
     """
-    what: Any = model.dictionary if dictionary is None else dictionary
-    if isinstance(what, str | pathlib.Path) and what != "neurons":
-        what = load(what)
-    return Text(index_for(model, what), prompt)
+    return Text(index_for(model, loaded(model, dictionary)), prompt)
