@@ -22,13 +22,25 @@ import numpy as np
 import tiny_models
 
 from interp_widgets import files
-from interp_widgets.features import arrays, building, folder, merging, shards, stored
+from interp_widgets.dictionaries import windows
+from interp_widgets.features import (
+    about,
+    arrays,
+    building,
+    folder,
+    merging,
+    shards,
+    stored,
+    stored_text,
+)
 from interp_widgets.features.units import Units, units_of
 from interp_widgets.models import Model
 
 SHARD_TOKENS = 60
 WRITING = {module.__file__ for module in (files, arrays, merging)}
-WATCHED = WRITING | {module.__file__ for module in (building, folder, shards, stored)}
+WATCHED = WRITING | {
+    module.__file__ for module in (about, building, folder, shards, stored, stored_text, windows)
+}
 PARTS = ("all", "encoding", "writing", "merging")
 
 
