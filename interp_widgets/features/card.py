@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..json_numbers import finite
 from .card_rows import (
     Row,
     control_row,
     example_row,
-    finite,
     group_row,
     histogram_row,
     label_row,

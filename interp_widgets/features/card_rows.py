@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 from ..dictionaries.labels import Label
+from ..json_numbers import each_finite
+from ..json_numbers import finite as finite
 from .values import Control, Example, Group, Histogram, TokenWeight
 
 Row = dict[str, Any]
-
-
-def finite(value: Any) -> float | None:
-    if value is None:
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
 
 
 def example_row(example: Example) -> Row:
     """A negative position or document says that it is not known."""
     return {
         "tokens": list(example.tokens),
-        "activations": [finite(a) for a in example.activations],
+        "activations": each_finite(example.activations),
         "trigger": example.trigger,
         "document": example.document if example.document >= 0 else None,
         "position": example.position if example.position >= 0 else None,
@@ -43,7 +37,7 @@ def histogram_row(histogram: Histogram | None) -> Row:
     if histogram is None:
         return {"edges": [], "counts": []}
     return {
-        "edges": [finite(edge) for edge in histogram.edges],
+        "edges": each_finite(histogram.edges),
         "counts": [int(count) for count in histogram.counts],
     }
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..dictionaries.labels import Label
+from ..json_numbers import finite
 from .card_rows import (
     control_row,
     example_row,
-    finite,
     group_row,
     histogram_row,
     label_row,

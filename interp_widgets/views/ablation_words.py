@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
 from ..circuits import Comparison, KLDivergence
 from ..circuits.parts import PANELS
+from ..json_numbers import finite
 
 if TYPE_CHECKING:
     from .ablation_live import Ablation
@@ -70,7 +70,7 @@ def _metric(comparison: Comparison, ablation: Ablation) -> dict[str, Any]:
         "unit": metric.unit,
         "tokens": tokens,
         "base": comparison.base,
-        "full": full if full is None or math.isfinite(full) else None,
+        "full": finite(full),
         "scale": comparison.scale,
         "kl": isinstance(metric, KLDivergence),
     }

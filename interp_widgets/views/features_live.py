@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..features.card import card, weighed
-from ..features.card_rows import finite
 from ..features.firing import Firing
 from ..features.index import Index
 from ..jobs import Job
+from ..json_numbers import finite
 from .features_asks import Ask
 from .features_jobs import Latest, Show
 from .features_naming import Naming

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features.card_rows import example_row, finite
+from ..features.card_rows import example_row
 from ..features.index import Index
 from ..features.search import search
+from ..json_numbers import finite
 from .features_asks import Ask
 
 Row = dict[str, Any]

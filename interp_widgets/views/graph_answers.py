@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..attribution.equal_size import random_effects
+from ..json_numbers import each_finite, finite
 from .graph_asks import Request
 from .graph_meaning import firing, meaning, naming
-from .graph_signals import DRAWS, Answer, Signals, number, numbers
+from .graph_signals import DRAWS, Answer, Signals
 from .graph_swap import swap
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _checked(
                 "name": name,
                 "title": title,
                 "changes": [
-                    {"value": number(changes[kind][how][k])} if how in changes[kind] else NONE
+                    {"value": finite(changes[kind][how][k])} if how in changes[kind] else NONE
                     for how in WAYS
                 ],
             }
@@ -136,7 +137,7 @@ def _checked(
                 "name": node.label,
                 "unit": "logit" if node.kind == "output" else _value_name(graph),
                 "probability": probability.get(id),
-                "between": {part: number(v[k]) for part, v in between.items()},
+                "between": {part: finite(v[k]) for part, v in between.items()},
                 "lines": found,
             }
         )
@@ -152,9 +153,9 @@ def _value_name(graph: Graph) -> str:
 
 def _range(values: NDArray[np.floating]) -> Answer:
     return {
-        "value": number(values.mean()),
-        "low": number(values.min()),
-        "high": number(values.max()),
+        "value": finite(values.mean()),
+        "low": finite(values.min()),
+        "high": finite(values.max()),
     }
 
 
@@ -185,13 +186,13 @@ def _faithful(found: Faithfulness) -> Answer:
                 "title": f"{way['note']}: {way['title']}",
                 "unit": f"change of {found.metric}",
                 "ids": list(found.nodes),
-                "predicted": numbers(found.predicted[how]),
-                "measured": numbers(measured),
+                "predicted": each_finite(found.predicted[how]),
+                "measured": each_finite(measured),
                 "agreement": _agreement(found.correlations[how]),
                 "control": {
                     "name": found.control_name,
-                    "predicted": numbers(found.control[how][0]),
-                    "measured": numbers(measured),
+                    "predicted": each_finite(found.control[how][0]),
+                    "measured": each_finite(measured),
                     "agreement": _agreement(found.controls[how]),
                 },
             }
@@ -207,9 +208,9 @@ def _faithful(found: Faithfulness) -> Answer:
 
 def _agreement(found: Correlation) -> Answer:
     return {
-        "value": number(found.rho),
-        "low": number(found.low),
-        "high": number(found.high),
+        "value": finite(found.rho),
+        "low": finite(found.low),
+        "high": finite(found.high),
         "n": found.n,
     }
 
@@ -229,8 +230,8 @@ def proposals(graph: Graph, request: Request, signals: Signals) -> Answer:
                 "name": one.name,
                 "ids": list(one.ids),
                 "reason": one.reason,
-                "score": number(one.cohesion),
-                "control": numbers(one.control),
+                "score": finite(one.cohesion),
+                "control": each_finite(one.control),
                 "draws": one.draws,
             }
             for one in found

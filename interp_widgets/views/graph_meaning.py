@@ -20,9 +20,10 @@ from ..features.card_rows import label_row
 from ..features.errors import FeatureError
 from ..features.known import book_for, index_for
 from ..features.labelling.scoring import is_scored, score_label
+from ..json_numbers import each_finite
 from .features_scores import proposal_row
 from .graph_asks import Request
-from .graph_signals import Answer, Signals, numbers
+from .graph_signals import Answer, Signals
 
 if TYPE_CHECKING:
     from ..attribution.graph import Graph
@@ -97,7 +98,7 @@ def firing(graph: Graph, request: Request, signals: Signals) -> Answer:
     unit = unit_of(graph, id)
     signals.report(0.1, "running the model")
     found = index_of(graph).fire(request["text"])
-    return {"tokens": list(found.tokens), "activations": numbers(found.of(*unit))}
+    return {"tokens": list(found.tokens), "activations": each_finite(found.of(*unit))}
 
 
 def naming(graph: Graph, request: Request, signals: Signals) -> Answer:

@@ -1,8 +1,7 @@
-"""What every answer to a graph's view has in common: how it reports, and numbers as JSON."""
+"""What every answer to a graph's view has in common: how it reports."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,12 +26,3 @@ class Signals:
     def part(self, start: float, end: float, name: str = "") -> Callable[[float, str], None]:
         """`report` for a step that takes the work from one share to another."""
         return lambda share, message: self.report(start + share * (end - start), name or message)
-
-
-def number(value: Any) -> float | None:
-    """JSON has no NaN and no infinity."""
-    return float(value) if math.isfinite(value) else None
-
-
-def numbers(values: Any) -> list[float | None]:
-    return [number(value) for value in values]

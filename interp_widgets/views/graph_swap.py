@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..attribution.group import Nodes
+from ..json_numbers import each_finite, finite
 from .graph_asks import Request
-from .graph_signals import DRAWS, Answer, Signals, number
+from .graph_signals import DRAWS, Answer, Signals
 
 if TYPE_CHECKING:
     from ..attribution.graph import Graph
@@ -56,9 +57,9 @@ def swap(graph: Graph, request: Request, signals: Signals) -> Answer:
     answers = [
         {
             "token": found.answers[k],
-            "before": number(found.before[k]),
-            "after": number(found.after[k]),
-            "random": [number(f(found.random[:, k])) for f in (np.mean, np.min, np.max)],
+            "before": finite(found.before[k]),
+            "after": finite(found.after[k]),
+            "random": each_finite(f(found.random[:, k]) for f in (np.mean, np.min, np.max)),
         }
         for k in order
     ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..json_numbers import finite
 from . import training_figure
 from .training_features import FeaturePages
 from .training_view import TrainingView
@@ -237,13 +238,13 @@ class Live:
             "step": int(training.step),
             "tokens": int(training.tokens_done),
             "total": int(training.tokens_total),
-            "rate": _number(rate),
-            "left": _number(left),
+            "rate": finite(rate),
+            "left": finite(left),
             "model": str(training.model_name),
             "dictionaries": [{"name": each, "title": self.titles[each]} for each in self.names],
             "size": self.size(name),
             "numbers": {metric: _last(history, metric) for metric, _ in training_figure.CURVES},
-            "controls": {key: _number(value) for key, value in training.controls(name).items()},
+            "controls": {key: finite(value) for key, value in training.controls(name).items()},
             "settings": settings,
             "limits": {key: limits(key, settings[key], self.size(name)) for key in settings},
             "pending": {} if ended else {w: v for (n, w), v in self._asked.items() if n == name},
@@ -303,8 +304,3 @@ def _last(history: Mapping[str, NDArray[Any]], metric: str) -> float | None:
     tail = values[-min(20, max(1, values.size // 10)) :] if values.size else values
     tail = tail[np.isfinite(tail)]
     return float(tail.mean()) if tail.size else None
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return float(value) if math.isfinite(value) else None

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..json_numbers import finite
+
 FORMAT = "interp-widgets-graph"
 VERSION = 1
 
@@ -189,13 +191,9 @@ def _sort_rows(columns: dict[str, np.ndarray], nodes: int) -> None:
 
 
 def _scores(scores: Any) -> dict[str, float | None] | None:
-    """JSON has no NaN: a score that is not a number becomes null."""
     if scores is None:
         return None
-    return {
-        str(key): float(value) if value is not None and np.isfinite(value) else None
-        for key, value in scores.items()
-    }
+    return {str(key): finite(value) for key, value in scores.items()}
 
 
 def write(header: dict[str, Any], columns: dict[str, np.ndarray]) -> bytes:

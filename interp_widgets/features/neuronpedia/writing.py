@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from ..card_rows import Row, control_row, example_row, finite, histogram_row, label_row
+from ...json_numbers import finite
+from ..card_rows import Row, control_row, example_row, histogram_row, label_row
 from ..errors import FeatureError
 from ..stored import StoredIndex
 from ..values import Example
