@@ -3,6 +3,8 @@
 A job runs one function in a thread, so the kernel stays free and the view fills while the
 next cell is typed. Cancelling is cooperative: the work asks `check()` between steps, which is
 often enough to stop within a second and never leaves a model half-edited.
+
+What a job fills (an index, a graph, a training) is asked how far it is, and tells who listens.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 T = TypeVar("T")
 State = Literal["computing", "done", "cancelled", "failed"]
@@ -104,6 +106,43 @@ class Job(Generic[T]):
         finally:
             _RUNNING.discard(self)
             self._finished.set()
+
+
+class Filling(Generic[T]):
+    """A result that a job fills in the background; one without a job was whole from the start."""
+
+    _job: Job[T] | None = None
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    @property
+    def state(self) -> str:
+        """computing, done, cancelled or failed."""
+        return self._job.state if self._job else "done"
+
+    @property
+    def progress(self) -> tuple[float, str]:
+        """How far it is, 0 to 1, and a sentence."""
+        return (self._job.progress, self._job.message) if self._job else (1.0, "")
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until it is whole.
+
+        Raises what went wrong, Cancelled, or TimeoutError; what was there by then stays.
+        """
+        if self._job:
+            self._job.wait(timeout)
+        return self
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` whenever there is more, from another thread; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _changed(self) -> None:
+        for listener in list(self._listeners):
+            listener()
 
 
 def _sentence(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import write_whole
-from ..jobs import Job
+from ..jobs import Filling, Job
 from . import documents, storage
 from .acting import Acting
 from .group import Nodes
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..views import GraphView
 
 
-class Graph(Acting):
+class Graph(Acting, Filling[GraphTable]):
     """An attribution graph.
 
     As the last line of a cell it shows itself and fills while it computes. Everything that
@@ -47,10 +47,9 @@ class Graph(Acting):
     """
 
     def __init__(self, table: GraphTable | None = None, notes: Notes | None = None) -> None:
+        super().__init__()
         self.notes = notes or Notes()
         self._table = table
-        self._job: Job[GraphTable] | None = None
-        self._listeners: list[Callable[[], None]] = []
 
     @classmethod
     def computing(
@@ -92,39 +91,11 @@ class Graph(Acting):
 
     # --- while it computes -------------------------------------------------------------------
 
-    @property
-    def state(self) -> str:
-        """computing, done, cancelled or failed."""
-        return self._job.state if self._job else "done"
-
-    @property
-    def progress(self) -> tuple[float, str]:
-        """How far it is, 0 to 1, and a sentence."""
-        return (self._job.progress, self._job.message) if self._job else (1.0, "")
-
-    def wait(self, timeout: float | None = None) -> Graph:
-        """Wait until the graph is complete.
-
-        Raises what went wrong (PromptError, ModelError, OutOfMemory), Cancelled, or
-        TimeoutError; `so_far` still has the edges that were computed.
-        """
-        if self._job:
-            self._job.wait(timeout)
-        return self
-
     def cancel(self) -> None:
         """Stop computing. The edges computed so far stay in `so_far` and in the view."""
         for job in (self._job, self._control):
             if job:
                 job.cancel()
-
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever there is more of the graph, from the computing thread."""
-        self._listeners.append(listener)
-
-    def _changed(self) -> None:
-        for listener in self._listeners:
-            listener()
 
     @property
     def so_far(self) -> GraphTable | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dictionaries.labels import Label
 from ..dictionaries.replaced import AnyDictionary
-from ..jobs import Job
+from ..jobs import Filling, Job
 from ..models import Model
 from ..models.model import Prompt
 from .building import floors_in
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _BY_HAND = "the name it was given when it was indexed"
 
 
-class Index:
+class Index(Filling[StoredIndex]):
     """Everything that is known of some units of a model.
 
     Made by `interp_widgets.index`, `open_index`, or `known.index_for`. As the last line of a cell
@@ -57,11 +57,10 @@ class Index:
         units: Units,
         stored: StoredIndex | None = None,
     ) -> None:
+        super().__init__()
         self.model, self.dictionary = model, dictionary
         self.fingerprint = units.fingerprint
         self._units, self._stored = units, stored
-        self._job: Job[StoredIndex] | None = None
-        self._listeners: list[Callable[[], None]] = []
 
     def fill(self, work: Callable[[Job[StoredIndex]], StoredIndex]) -> Index:
         """Make the stored part in the background; called once, by whoever makes an index."""
@@ -76,38 +75,10 @@ class Index:
 
     # --- while it is made --------------------------------------------------------------------
 
-    @property
-    def state(self) -> str:
-        """computing, done, cancelled or failed."""
-        return self._job.state if self._job else "done"
-
-    @property
-    def progress(self) -> tuple[float, str]:
-        """How far it is, 0 to 1, and a sentence."""
-        return (self._job.progress, self._job.message) if self._job else (1.0, "")
-
-    def wait(self, timeout: float | None = None) -> Index:
-        """Wait until the corpus is read.
-
-        Raises what went wrong (FeatureError, ModelError), Cancelled, or TimeoutError.
-        """
-        if self._job:
-            self._job.wait(timeout)
-        return self
-
     def cancel(self) -> None:
         """Stop reading. What was read is put together and stays; the same call goes on later."""
         if self._job:
             self._job.cancel()
-
-    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever there is more, from another thread; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
-    def _changed(self) -> None:
-        for listener in list(self._listeners):
-            listener()
 
     # --- what there is -----------------------------------------------------------------------
 

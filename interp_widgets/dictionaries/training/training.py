@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from interp_widgets.dictionaries.training.schedule import check_setting
 from interp_widgets.dictionaries.training.specs import Spec
 from interp_widgets.dictionaries.training.store import ActivationStore
 from interp_widgets.dictionaries.training.stream import Source, TextStream
+from interp_widgets.jobs import Filling, Job
 from interp_widgets.models import Model
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _DENSITY_STEPS = 100  # that a trainee's densities remember
 
 
-class Training:
+class Training(Filling[None]):
     """Dictionaries that are being trained, or were.
 
     As the last line of a cell it shows itself and fills while it trains. All properties can be
@@ -47,6 +48,8 @@ class Training:
         to: the folder of the checkpoints, or None.
     """
 
+    _job: Job[None]
+
     def __init__(
         self,
         model: Model,
@@ -55,10 +58,10 @@ class Training:
         to: Path | None,
         begin: checkpoint.Checkpoint | None = None,
     ) -> None:
+        super().__init__()
         self.to = to
         self.model_name = plan.model_name
         self._model, self._plan = model, plan
-        self._listeners: list[Callable[[], None]] = []
         self._runner = Runner(plan, source, model.device, to, begin, self._changed)
         self._loop, self._job = self._runner.loop, self._runner.job
         self.names: tuple[str, ...] = tuple(self._loop.parts)
@@ -275,14 +278,6 @@ class Training:
         """
         return dict(self._loop.parts[self._named(name)].controls)
 
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every step and report, from the training thread."""
-        self._listeners.append(listener)
-
-    def _changed(self) -> None:
-        for listener in self._listeners:
-            listener()
-
     def _named(self, name: str | None) -> str:
         if name is None and len(self.names) == 1:
             return self.names[0]
@@ -295,15 +290,6 @@ class Training:
         return name
 
     # --- what comes out ----------------------------------------------------------------------
-
-    def wait(self, timeout: float | None = None) -> Training:
-        """Wait until it has ended.
-
-        Raises what went wrong, Cancelled, or TimeoutError; `dictionary` still has what was
-        learned.
-        """
-        self._job.wait(timeout)
-        return self
 
     def dictionary(self, name: str | None = None) -> SparseCoder | CrossLayerTranscoder:
         """A copy of a dictionary as it is now, also while it trains.
