@@ -12,8 +12,9 @@ what it has, and can go on later; and an index grows when the same call gets a l
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -38,10 +39,35 @@ DENSE_SHARE, DENSE_TOKENS = 0.01, 4096
 #: So many windows are run to tell the size.
 _PROBE = 4
 
+#: Characters; a longer text is no path on any system.
+_LONGEST_PATH = 4096
 _NO_TOKENS = "The text holds no tokens: give at least one document."
 
 Progress = Callable[[float, str], object]
 Text = str | Path | Iterable[str]
+
+
+def located(text: Text) -> Text:
+    """The text, or where it lies: a str of one line that ends in .txt or .jsonl, or that names a
+    folder, is a path. (A sentence that happens to end so is a text, if there is no such file.)
+
+    Raises FeatureError for a mapping, of which only the names would be read.
+    """
+    if isinstance(text, Mapping):
+        names = ", ".join(map(repr, list(text)[:3]))
+        raise FeatureError(
+            f"The text is a {type(text).__name__} ({names}): give a list of texts, such as one of "
+            "its values."
+        )
+    if not isinstance(text, str) or "\n" in text or "\0" in text or len(text) > _LONGEST_PATH:
+        return text
+    path = Path(text).expanduser()
+    try:
+        ends = path.suffix in (".txt", ".jsonl")
+        there = path.is_file() if ends else path.is_dir()
+    except OSError:  # no name that a file could have
+        return text
+    return path if there or (ends and not re.search(r"\s", text)) else text
 
 
 class Encoder(Protocol):
@@ -77,7 +103,8 @@ def build(
     """Index a corpus into a folder, or go on with what is there.
 
     Args:
-        text: one text, several, or the path of a .txt or .jsonl file or of a folder of such files.
+        text: one text, several, or the path of a .txt or .jsonl file or of a folder of such files
+            (see `located`).
         tokens: stop behind the shard in which so many are reached; None: the whole text.
         shard_tokens: at least so many tokens are encoded between two looks at `check`.
         progress: called with the share that is done and a sentence.
@@ -86,7 +113,12 @@ def build(
     Raises FeatureError for a folder that holds another index, a text without tokens, or a disk
     that is too full; Cancelled.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FeatureError(
+            f"{folder} cannot be made ({error.strerror or error}): give another folder."
+        ) from error
     with locked(folder):
         wanted = About(
             model=model.name,
@@ -99,7 +131,7 @@ def build(
             shard_tokens=shard_tokens,
             names={f"{layer}/{i}": name for (layer, i), name in units.names.items()},
         )
-        corpus = Corpus(text, model.tokenizer, context)
+        corpus = Corpus(located(text), model.tokenizer, context)
         pass_ = _Pass(model, units, corpus, IndexFolder(folder, wanted))
         return pass_.run(tokens, encoder, progress, check)
 

@@ -50,7 +50,7 @@ def index_for(model: Model, what: What | None) -> Index:
             found = _of(model, units.fingerprint)
         if found is None:
             dictionary = None if isinstance(what, str) or what is None else what
-            found = Index(model, dictionary, units, _beside(model, units))
+            found = Index(model, dictionary, units, beside(model, units))
             remember(found)
         return found
 
@@ -89,7 +89,7 @@ def index_of(dictionary: AnyDictionary) -> Index | None:
     return held[-1] if held else None
 
 
-def _beside(model: Model, units: Units) -> StoredIndex | None:
+def beside(model: Model, units: Units) -> StoredIndex | None:
     """The index that came with the model's dictionary, if it is of these units."""
     if model.dictionary is None:
         return None

@@ -7,14 +7,17 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from ..jobs import Cancelled, Job
 from ..models import Model
 from ..models.cache import cache_folder
 from .about import read_about
-from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, local
+from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, local, located
 from .errors import FeatureError
 from .index import Index
-from .known import index_for, remember
+from .known import beside, index_for, remember
+from .shards import LEAST_CONTEXT
 from .stored import StoredIndex
 from .units import Units, What, units_of
 
@@ -39,28 +42,35 @@ def index(
         what: a dictionary, or where to load one from; "neurons" for all MLP neurons;
             {name: (place, vector)} for directions. None: the dictionary that comes with the
             model, else its neurons.
-        text: one text, several, or the path of a .txt or .jsonl file or of a folder of such files.
-            None: what comes with the package, for the organism its own index and for any other
-            model a sample of free text.
+        text: one text, several, or the path of a .txt or .jsonl file or of a folder of such files
+            (a str of one line that ends in .txt or .jsonl, or names a folder, is a path). None:
+            what comes with the package, for the organism its own index and for any other model,
+            or another `context`, a sample of free text.
         folder: where the index lies. None: in the cache, by model, units and text.
         context: tokens per window, the special one in front included; at most the model's.
         tokens: stop when so many are read; None: the whole text.
         shard_tokens: at least so many tokens are read between two chances to cancel.
         encoder: who runs the model; `distributed.RayWorkers` for many processes or machines.
 
-    Raises FeatureError or DictionaryError for units that do not fit the model, and FeatureError
-    for a folder that holds another index (other problems are raised by `wait`).
+    Raises FeatureError or DictionaryError for units that do not fit the model, a text that is none
+    and numbers that make no sense, and FeatureError for a folder that holds another index (other
+    problems are raised by `wait`).
     """
+    context = _count("context", context, LEAST_CONTEXT)
+    shard_tokens = _count("shard_tokens", shard_tokens)
+    tokens = None if tokens is None else _count("tokens", tokens)
     what = loaded(model, what)
     there: Index | None = None
-    if text is None and folder is None and tokens is None:
+    if text is None and folder is None and tokens is None and context == CONTEXT:
         there = index_for(model, what)
-        if there.so_far is not None:
-            return there
+        came = beside(model, there.units)
+        if came is not None:
+            return _of_stored(there, came)
     if text is None:
         from .free_text import free_text
 
         text = free_text()
+    text = located(text)
     if isinstance(text, Iterator):
         text = list(text)
     units = units_of(model, what) if there is None else there.units
@@ -93,6 +103,22 @@ def index(
 
     remember(found)
     return found.fill(work)
+
+
+def _of_stored(there: Index, stored: StoredIndex) -> Index:
+    """The index `there`, or else another one of the same units, over what is stored."""
+    if there.so_far is not None and there.so_far.folder == stored.folder:
+        return there
+    found = Index(there.model, there.dictionary, there.units, stored)
+    remember(found)
+    return found
+
+
+def _count(name: str, value: int, least: int = 1) -> int:
+    """A number of tokens; raises FeatureError for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise FeatureError(f"{name} is a whole number of at least {least}, not {value!r}.")
+    return int(value)
 
 
 def open_index(folder: str | Path, model: Model, what: What | str | Path | None = None) -> Index:

@@ -37,6 +37,8 @@ from .errors import FeatureError
 from .units import DenseUnits, Units
 
 LARGEST = float(np.finfo(np.float16).max)
+#: The special token and two more.
+LEAST_CONTEXT = 3
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -76,16 +78,29 @@ class Shard:
 def windows_of(model: Model, documents: Iterable[str], context: int) -> Iterator[Window]:
     """The windows of documents; raises FeatureError for what is no text."""
     size = room(model, context)
-    if size < 2:
-        raise FeatureError(f"A context of {context} tokens is too short: give at least 3.")
+    if size < LEAST_CONTEXT - 1:
+        raise FeatureError(
+            f"A context of {context} tokens is too short: give at least {LEAST_CONTEXT}."
+        )
     for number, document in enumerate(documents):
         if not isinstance(document, str):
             raise FeatureError(
-                f"Documents are texts, but document {number} is {type(document).__name__}."
+                f"Documents are texts, but document {number} is {type(document).__name__}: give "
+                'the texts alone, such as [row["text"] for row in rows].'
             )
-        for window in cut(model, document, size):
+        for window in cut(model, _of_characters(document), size):
             if len(window) > 1:
                 yield Window(tuple(window.tolist()), number)
+
+
+def _of_characters(text: str) -> str:
+    """A text without halves of characters (surrogates), which tokenizers refuse: they become "�",
+    as in files that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def shards_of(windows: Iterator[Window], known: Iterable[int], tokens: int) -> Iterator[Shard]:

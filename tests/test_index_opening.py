@@ -1,0 +1,155 @@
+"""What `iw.index` takes, what it makes of it, and what it says to what it cannot take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_models
+
+from interp_widgets.dictionaries import Transcoders
+from interp_widgets.features import FeatureError, Index, StoredIndex, index, index_for
+from interp_widgets.models import Model, load
+
+CONTEXT = 9
+TEXTS = ["w5 w6 w7", "w8 w9", "w10 w11 w12 w13"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return tiny_models.model("gpt2")
+
+
+@pytest.fixture(scope="module")
+def dictionary() -> Transcoders:
+    found = tiny_models.dictionary()
+    assert isinstance(found, Transcoders)
+    return found
+
+
+def made(model: Model, dictionary: Any, text: Any, folder: Path, **how: Any) -> StoredIndex:
+    found = index(model, dictionary, text, folder=folder, **{"context": CONTEXT} | how)
+    assert isinstance(found, Index)
+    return found.wait().stored
+
+
+def texts_of(stored: StoredIndex) -> list[str]:
+    """The texts of the windows, in order."""
+    return [stored.text(*stored.window(i)).strip() for i in range(stored.n_windows)]
+
+
+# --- the text ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "corpus.txt", "folder"])
+def test_a_file_may_be_named_by_a_str(
+    model: Model, dictionary: Transcoders, tmp_path: Path, name: str
+) -> None:
+    """The documents of the file are read, and not the name of the file."""
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    inside = path / "a.jsonl" if name == "folder" else path
+    if inside.suffix == ".jsonl":
+        inside.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    else:
+        inside.write_text("\n".join(TEXTS))
+    expected = [" ".join(TEXTS)] if inside.suffix == ".txt" else TEXTS
+    found = texts_of(made(model, dictionary, str(path), tmp_path / "it"))
+    assert " ".join(found).split() == " ".join(expected).split()
+
+
+def test_a_file_that_is_not_there_is_named(
+    model: Model, dictionary: Transcoders, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"none\.jsonl is neither a \.txt or \.jsonl file"):
+        made(model, dictionary, str(tmp_path / "none.jsonl"), tmp_path / "it")
+
+
+@pytest.mark.parametrize("text", ["w5 w6 w7.txt", "w5 w6", "w5\nw6.txt"])
+def test_a_text_stays_a_text(
+    model: Model, dictionary: Transcoders, tmp_path: Path, text: str
+) -> None:
+    """Also where a sentence ends as a file's name does."""
+    stored = made(model, dictionary, text, tmp_path / "it")
+    assert stored.n_positions == len(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ({"text": TEXTS}, "The text is a dict .'text'.: give a list of texts"),
+        ([{"text": "w5 w6"}], r"document 0 is dict: give the texts alone, such as \[row"),
+        ([b"w5 w6"], "document 0 is bytes"),
+        (["w5 w6", None], "document 1 is NoneType"),
+        (5, "not int"),
+    ],
+)
+def test_what_is_no_text_is_refused(
+    model: Model, dictionary: Transcoders, tmp_path: Path, text: Any, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        made(model, dictionary, text, tmp_path / "it")
+
+
+def test_half_a_character_is_read_as_the_sign_for_what_cannot_be_read(
+    model: Model, dictionary: Transcoders, tmp_path: Path
+) -> None:
+    """A file read with errors="surrogateescape" has such; the words around it are read."""
+    stored = made(model, dictionary, ["w5 \ud83d w6", "w7 caf\udce9 w8"], tmp_path / "it")
+    assert stored.n_windows == 2
+    assert [text.split()[0] for text in texts_of(stored)] == ["w5", "w7"]
+    assert [text.split()[-1] for text in texts_of(stored)] == ["w6", "w8"]
+
+
+# --- numbers and folders -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"context": 2}, "context is a whole number of at least 3, not 2"),
+        ({"context": 12.5}, "context is a whole number of at least 3, not 12.5"),
+        ({"context": True}, "not True"),
+        ({"tokens": 0}, "tokens is a whole number of at least 1, not 0"),
+        ({"tokens": -5}, "not -5"),
+        ({"shard_tokens": 0}, "shard_tokens is a whole number of at least 1, not 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_at_once(
+    model: Model, dictionary: Transcoders, tmp_path: Path, how: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(FeatureError, match=said):
+        index(model, dictionary, TEXTS, folder=tmp_path / "it", **how)
+    assert not (tmp_path / "it").exists()
+
+
+def test_numpy_s_numbers_are_numbers(model: Model, dictionary: Transcoders, tmp_path: Path) -> None:
+    stored = made(model, dictionary, TEXTS, tmp_path / "it", context=np.int64(9))
+    assert stored.n_positions == 9
+
+
+@pytest.mark.parametrize("below", ["", "further/down"])
+def test_a_folder_that_cannot_be_made_is_named(
+    model: Model, dictionary: Transcoders, tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FeatureError, match=r"cannot be made \(.*\): give another folder"):
+        made(model, dictionary, TEXTS, tmp_path / "file" / below)
+
+
+# --- what comes with the package -----------------------------------------------------------------
+
+
+def test_without_a_text_it_is_what_came_with_the_model(tmp_path: Path) -> None:
+    """Also where somebody has indexed a text of their own, finished or not."""
+    model = load("organism")
+    own = index(model, text=["i live in dallas"], folder=tmp_path / "it").wait()
+    assert own.stored.n_tokens == 6
+    assert index_for(model, own.dictionary) is own
+    found = index(model)
+    assert found.stored.folder.parent.name == "weights"
+    assert index(model) is found
