@@ -11,32 +11,27 @@ from __future__ import annotations
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 
-from ..features.errors import FeatureError
 from ..features.firing import Firing
 from ..features.index import Index
 from ..features.known import index_for
 from ..features.opening import loaded
-from ..features.units import Units, What
+from ..features.units import Units, What, check_unit
 from ..jobs import Cancelled, Job
 from ..models import Model
-from . import text_picture
+from .text_page import Page
 from .text_ranking import Ranked, ranked
 from .text_rows import rows_of, usual_of
-from .text_shown import packed, read
+from .text_shown import read
 from .text_targets import targets_of
 from .text_view import TextView
 from .text_wire import Rows, pack_usual
 
 TICK = 0.15  # seconds between two messages about progress
-VERBS = {"steering": "steer these", "ablation": "ablate these"}
-
-#: What a linked view does with a name and what is selected; it returns a sentence.
-Take = Callable[[str, Any], str]
 
 
 class Text:
@@ -53,22 +48,22 @@ class Text:
         self.model, self.index = index.model, index
         self.firing: Firing | None = None
         self.problem = ""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._asked = prompt
-        self._takers: list[tuple[str, Take]] = []
-        self._keep: Callable[[Any], None] | None = None
-        self._told = ""
         self._job: Job[None] | None = None
         self._run = 0
         self._looked = False  # whether the index was asked about the rows that are shown
-        self._sent = 0.0
         self.shown = read(self.model, prompt)
-        self.view = TextView(self)
-        self.view.observe(self._picture, names=["selected", "tokens"])
-        self._send_rows()
+        self.page = Page(self)
+        self.page.rows()
         self._start()
         index.on_change(self._indexed)
         index.book.on_change(self._renamed)
+
+    @property
+    def view(self) -> TextView:
+        """The widget; the same one wherever this is shown."""
+        return self.page.view
 
     @property
     def units(self) -> Units:
@@ -88,11 +83,11 @@ class Text:
     @prompt.setter
     def prompt(self, prompt: str) -> None:
         shown = read(self.model, prompt)
-        with self._lock:
+        with self.lock:
             self._asked, self.problem = prompt, ""
             if self.shown.run == 0:  # nothing has been found yet: the text at least is there
                 self.shown = shown
-                self._send_rows()
+                self.page.rows()
             self._start()
 
     @property
@@ -143,7 +138,7 @@ class Text:
     def targets(self, units: Sequence[tuple[int, int]]) -> list[Any]:
         """Features, by (layer, number), as what can be intervened on."""
         for unit in units:
-            self.check_unit(*unit)
+            check_unit(self.units, *unit)
         return targets_of(self.index, units)
 
     def ranked(self, tokens: Iterable[int] | None = None, n: int = 10) -> list[Ranked]:
@@ -200,65 +195,20 @@ class Text:
             self.prompt = prompt
         except ValueError as error:
             self.problem = str(error)
-            self._publish()
-
-    def send_to(self, name: str, take: Take) -> Callable[[], None]:
-        """A button for another view; `take` gets a name and targets. Returns what removes it."""
-        taker = (name, take)
-        self._takers.append(taker)
-        self._publish()
-
-        def end() -> None:
-            self._takers.remove(taker)
-            self._publish()
-
-        return end
-
-    def send(self, to: int) -> None:
-        """Send what is selected to a linked view; what came of it is shown."""
-        chosen = self.selected
-        if not chosen or not 0 <= to < len(self._takers):
-            return
-        layer, number = chosen[0]
-        name = self.name(layer, number) or f"L{layer}/{number}"
-        if len(chosen) > 1:
-            name = f"{name} and {len(chosen) - 1} more"
-        try:
-            self._told = self._takers[to][1](name, self.features)
-        except ValueError as error:
-            self._told = str(error)
-        self._publish()
-
-    def check_layer(self, layer: object) -> None:
-        """Raises FeatureError for a layer without units."""
-        if layer not in self.units.layers:
-            listed = ", ".join(map(str, self.units.layers))
-            raise FeatureError(
-                f"There are no {self.units.kind}s of layer {layer!r}; layers: {listed}."
-            )
-
-    def check_unit(self, layer: int, number: int) -> None:
-        """Raises FeatureError for a feature that there is not."""
-        self.check_layer(layer)
-        size = self.units.n_features(layer)
-        if not 0 <= number < size:
-            raise FeatureError(
-                f"Layer {layer} has no {self.units.kind} {number}: there are {size:,}, counted "
-                "from 0."
-            )
+            self.page.live()
 
     # --- the work ----------------------------------------------------------------------------
 
     def _start(self) -> None:
-        with self._lock:
+        with self.lock:
             if self._job is not None:
                 self._job.cancel()
             self._run += 1
             self._looked = False
             run, prompt = self._run, self._asked
-            job: Job[None] = Job(lambda job: self._work(job, run, prompt), self._publish)
+            job: Job[None] = Job(lambda job: self._work(job, run, prompt), self.page.live)
             self._job = job
-        self._publish()
+        self.page.live()
         job.start()
 
     def _work(self, job: Job[None], run: int, prompt: str) -> None:
@@ -267,7 +217,7 @@ class Text:
         found = self.index.fire(prompt)
         job.check()
         rows = rows_of(found.layer, found.feature, found.position, found.value, shown.special)
-        with self._lock:
+        with self.lock:
             if run != self._run:
                 raise Cancelled("There is another prompt.")
             other = shown.ids != self.shown.ids
@@ -275,7 +225,7 @@ class Text:
             self.shown = replace(shown, rows=rows, run=run)
             if other:
                 self.view.tokens = []  # positions of another text
-            self._send_rows()
+            self.page.rows()
         self._look_up(job, run, rows)
 
     def _look_up(self, job: Job[None], run: int, rows: Rows) -> None:
@@ -286,74 +236,29 @@ class Text:
         def check(done: int, total: int) -> None:
             job.check()
             now = time.monotonic()
-            if now - self._sent > TICK:
+            if now - self.page.told > TICK:
                 job.report(0.3 + 0.7 * done / total, f"reading the index, {done:,} of {total:,}")
 
         self._looked = True
         packed = pack_usual(usual_of(rows, stored, check), run=run)
-        with self._lock:
+        with self.lock:
             if run == self._run:
                 self.view.usual = packed
 
     def _indexed(self) -> None:
         """An index that was still being made may be there now."""
-        with self._lock:
+        with self.lock:
             run, rows = self._run, self.shown.rows
             if self.state != "done" or self._looked or self.index.so_far is None:
                 return
-            job: Job[None] = Job(lambda job: self._look_up(job, run, rows), self._publish)
+            job: Job[None] = Job(lambda job: self._look_up(job, run, rows), self.page.live)
             self._job = job
         job.start()
 
     def _renamed(self, _changed: object) -> None:
         """Labels have changed; the rows come again with the same number."""
         if len(self.shown.rows):
-            self._send_rows()
-
-    # --- what the browser gets -----------------------------------------------------------------
-
-    def _send_rows(self) -> None:
-        with self._lock:
-            shown = self.shown
-            names = [self.name(*unit) for unit in shown.rows.units]
-            self.view.data = packed(shown, self.units.kind, names)
-
-    def _publish(self) -> None:
-        with self._lock:
-            self._sent = time.monotonic()
-            progress, message = self.progress
-            self.view.live = {
-                "state": self.state,
-                "progress": progress,
-                "message": message,
-                "prompt": self._asked,
-                "model": self.model.name,
-                "scan": self.units.scan,
-                "unit": self.units.kind,
-                "layers": list(self.units.layers),
-                "indexed": self.index.so_far is not None,
-                "problem": self.problem,
-                "neighbours": [
-                    {"name": name, "verb": VERBS.get(name, f"send to {name}")}
-                    for name, _ in self._takers
-                ],
-                "told": self._told,
-                # Makes every message a new one: silence means that there is no kernel to hear.
-                "beat": self._sent,
-            }
-            if self.state != "computing":
-                self._picture()
-
-    def keep(self, update: Callable[[Any], None]) -> None:
-        """Show the picture for pages without a kernel through `update`, from now on."""
-        self._keep = update
-        self._picture()
-
-    def _picture(self, _change: object = None) -> None:
-        if self._keep is not None:
-            from IPython.display import HTML
-
-            self._keep(HTML(text_picture.picture(self)))
+            self.page.rows()
 
     # --- without a kernel --------------------------------------------------------------------
 

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..features.errors import FeatureError
+from ..features.units import check_unit
 from .linked_ports import Spot
-from .text_live import Take, Text
+from .text_live import Text
+from .text_page import Take
 
 
 class TextPort:
@@ -56,13 +58,13 @@ class TextPort:
 
     def send_to(self, name: str, take: Take) -> Callable[[], None]:
         """A button that sends the selected features; returns what removes it."""
-        return self.text.send_to(name, take)
+        return self.text.page.send_to(name, take)
 
     def _has(self, spot: Spot) -> bool:
         if spot.unit is None or spot.unit[0] != self.text.units.kind:
             return False
         try:
-            self.text.check_unit(spot.layer, spot.unit[1])
+            check_unit(self.text.units, spot.layer, spot.unit[1])
         except FeatureError:
             return False
         return True

@@ -4,7 +4,7 @@ Python sends `data` (what fires on the prompt) and `usual` (the same cells in th
 as binary buffers, and `live` (state, progress, neighbours). The browser ranks, shades and draws by
 itself, so brushing needs no kernel. What the user may change (`selected`, `tokens`, `layers`,
 `arrange`, `rows`) is saved as a trait and sent as a message, too: some kernels hold trait updates
-back while a cell awaits, and a message arrives. `text_live` answers.
+back while a cell awaits, and a message arrives. `text_live` and `text_page` answer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import traitlets as t
 
 from ..features.errors import FeatureError
+from ..features.units import check_unit
 from ..files import write_whole
 from . import built
 from .kept import KeptView
@@ -72,7 +73,7 @@ class TextView(KeptView):
         unique = [list(pair) for pair in dict.fromkeys(map(tuple, pairs))]
         if self._source is not None:
             for layer, number in unique:
-                self._source.check_unit(layer, number)
+                check_unit(self._source.units, layer, number)
         return unique
 
     @t.validate("tokens")
@@ -91,7 +92,7 @@ class TextView(KeptView):
         layers = sorted(set(proposal["value"]))
         if self._source is not None:
             for layer in layers:
-                self._source.check_layer(layer)
+                self._source.units.n_features(layer)  # raises for one without units
         return layers
 
     # --- messages from the browser -----------------------------------------------------------
@@ -106,7 +107,7 @@ class TextView(KeptView):
         elif kind == "run" and isinstance(content.get("prompt"), str):
             source.try_prompt(content["prompt"][:LONGEST_PROMPT])
         elif kind == "send" and _whole(content.get("to")):
-            source.send(content["to"])
+            source.page.send(content["to"])
         elif kind == "set" and isinstance(content.get("values"), dict):
             self._apply(content["values"])
 
@@ -131,11 +132,11 @@ class TextView(KeptView):
         try:
             if name == "layers":
                 for layer in value:
-                    source.check_layer(layer)
+                    source.units.n_features(layer)
             for pair in value if name == "selected" else ():
                 if not isinstance(pair, list) or len(pair) != 2 or not all(map(_whole, pair)):
                     return False
-                source.check_unit(*pair)
+                check_unit(source.units, *pair)
         except FeatureError:
             return False
         return True
@@ -171,7 +172,7 @@ class TextView(KeptView):
 
     def _keep(self, update: Callable[[Any], None]) -> None:
         if self._source is not None:
-            self._source.keep(update)
+            self._source.page.keep(update)
 
     def __repr__(self) -> str:
         if self.live["state"] == "empty":
