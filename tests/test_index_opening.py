@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,16 @@ import numpy as np
 import pytest
 import tiny_models
 
-from interp_widgets.dictionaries import Transcoders
-from interp_widgets.features import FeatureError, Index, StoredIndex, index, index_for
+from interp_widgets.dictionaries import Rows, Transcoders
+from interp_widgets.features import (
+    FeatureError,
+    Index,
+    StoredIndex,
+    index,
+    index_for,
+    open_index,
+)
+from interp_widgets.features.known import index_of
 from interp_widgets.models import Model, load
 
 CONTEXT = 9
@@ -153,3 +162,60 @@ def test_without_a_text_it_is_what_came_with_the_model(tmp_path: Path) -> None:
     found = index(model)
     assert found.stored.folder.parent.name == "weights"
     assert index(model) is found
+
+
+# --- whose it is ---------------------------------------------------------------------------------
+
+
+def written_otherwise(dictionary: Transcoders, by: float) -> Transcoders:
+    """The same encoders, and of one feature another decoder."""
+    layer = dictionary.layer(1)
+    table = layer.decoder.whole().clone()
+    table[17] *= by
+    changed = replace(layer, decoder=Rows.hold(table, "changed"))
+    return replace(dictionary, layers=(dictionary.layer(0), changed, dictionary.layer(2)))
+
+
+def test_a_dictionary_that_writes_otherwise_has_an_index_of_its_own(
+    model: Model, dictionary: Transcoders
+) -> None:
+    """It is active on the same tokens, but a card of it says what *it* writes."""
+    own = index_for(model, dictionary)
+    edited = written_otherwise(dictionary, -3.0)
+    other = index_for(model, edited)
+    assert other.dictionary is edited
+    assert other[1, 17].target == edited[1, 17]
+    before, after = (each.weights.logits(1, 17, 1) for each in (own, other))
+    assert before is not None
+    assert after is not None
+    assert after.negative[0].id == before.positive[0].id
+    assert after.negative[0].value == pytest.approx(-3 * before.positive[0].value, rel=1e-4)
+    assert index_for(model, dictionary) is own
+    assert index_of(edited) is other
+
+
+def test_a_copy_of_a_dictionary_has_the_same_index(model: Model, dictionary: Transcoders) -> None:
+    """It may have been loaded twice."""
+    assert index_for(model, written_otherwise(dictionary, 1.0)) is index_for(model, dictionary)
+
+
+def test_an_index_of_another_model_is_not_opened(
+    model: Model, dictionary: Transcoders, tmp_path: Path
+) -> None:
+    made(model, dictionary, TEXTS, tmp_path / "it")
+    with pytest.raises(FeatureError, match="in tiny gpt2, which is not tiny llama grouped"):
+        open_index(tmp_path / "it", tiny_models.model("llama grouped"), dictionary)
+    renamed = Model(tiny_models.hugging_face("gpt2"), tiny_models.tokenizer(), name="moved")
+    assert open_index(tmp_path / "it", renamed, dictionary).stored.n_positions == 9
+
+
+def test_a_pass_does_not_go_on_with_other_weights_of_the_same_name(
+    model: Model, dictionary: Transcoders, tmp_path: Path
+) -> None:
+    """A model that was trained on: one half of the index would be of another model."""
+    made(model, dictionary, TEXTS[:1], tmp_path / "it")
+    later = tiny_models.model("gpt2", seed=5)
+    assert later.name == model.name
+    with pytest.raises(FeatureError, match="with other weights, or in another precision"):
+        made(later, dictionary, TEXTS, tmp_path / "it")
+    assert made(model, dictionary, TEXTS, tmp_path / "it").n_positions == 9

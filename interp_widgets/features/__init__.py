@@ -1,7 +1,8 @@
 """What a feature means: where it fires, what its weights say, what it is called.
 
 values.py, errors.py                                  what an index speaks in
-units.py, shards.py, building.py, distributed.py      a pass over a corpus
+units.py, marks.py                                    what is indexed
+shards.py, building.py, distributed.py                a pass over a corpus
 folder.py, merging.py, arrays.py, sizes.py            the files it puts down
 about.py, stored.py, stored_text.py                   reading what the pass left
 weights/                                              what the weights say

@@ -29,6 +29,8 @@ class About:
         complete: whether the whole corpus was read.
         clipped: values that float16 could not hold.
         names: of directions, by "layer/number".
+        weights: tells a model's weights, in their precision, from others of its name; "" if not
+            known.
     """
 
     model: str
@@ -46,6 +48,7 @@ class About:
     complete: bool = False
     clipped: int = 0
     names: Mapping[str, str] = field(default_factory=dict)
+    weights: str = ""
 
     def as_json(self) -> str:
         """What index.json holds."""

@@ -28,6 +28,7 @@ from .about import About
 from .arrays import open_arrays, write_arrays
 from .errors import FeatureError
 from .folder import IndexFolder, Row, locked
+from .marks import weights_of
 from .shards import Arrays, Shard, encode_shard, floors_of, run_tokens, shards_of, windows_of
 from .sizes import in_words, predicted
 from .stored import StoredIndex
@@ -130,6 +131,7 @@ def build(
             context=context,
             shard_tokens=shard_tokens,
             names={f"{layer}/{i}": name for (layer, i), name in units.names.items()},
+            weights=weights_of(model),
         )
         corpus = Corpus(located(text), model.tokenizer, context)
         pass_ = _Pass(model, units, corpus, IndexFolder(folder, wanted))

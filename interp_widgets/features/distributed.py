@@ -13,7 +13,6 @@ driver, values may differ in the last bit before they are rounded to float16.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from ..dictionaries import load as load_dictionary
 from ..models import Model
 from ..models import load as load_model
 from .errors import FeatureError
+from .marks import weights_of
 from .shards import Arrays, Shard, encode_shard
 from .units import DenseUnits, FeatureUnits, Units, units_of
 
@@ -105,7 +105,7 @@ class RayWorkers:
         return _Job(
             key=secrets.token_hex(8),
             model=str(self.model if self.model is not None else model.name),
-            weights=weights_mark(model),
+            weights=weights_of(model),
             dtype=next(model.hf.parameters()).dtype,
             gpus=gpus,
             threads=torch.get_num_threads(),
@@ -113,17 +113,6 @@ class RayWorkers:
             fingerprint=units.fingerprint,
             versions=_VERSIONS,
         )
-
-
-def weights_mark(model: Model) -> str:
-    """A hash of some of each of a model's weights: the same name can stand for others elsewhere."""
-    found = hashlib.sha256()
-    for name, weight in model.hf.named_parameters():
-        found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-        if not weight.is_meta:
-            some = weight.detach().reshape(-1)[:: max(1, weight.numel() // 64)]
-            found.update(some.float().cpu().numpy().tobytes())
-    return found.hexdigest()[:32]
 
 
 # --- on the workers ------------------------------------------------------------------------------
@@ -173,7 +162,7 @@ def _load(job: _Job) -> tuple[Model, Units]:
         model = load_model(job.model, dtype=job.dtype, device=device, progress=_silent)
     except (ValueError, OSError) as error:
         raise FeatureError(f"it cannot load the model {job.model!r} ({error}). {advice}") from error
-    if weights_mark(model) != job.weights:
+    if weights_of(model) != job.weights:
         raise FeatureError(f"its model {job.model!r} has other weights than the driver's. {advice}")
     sent = _ray().get(job.units)
     units: Units

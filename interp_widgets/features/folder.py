@@ -39,7 +39,10 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise FeatureError(f"Another process is writing {folder}: wait for it to end.") from None
+        raise FeatureError(
+            f"{folder} is being written, by this kernel or another one: wait for it to end, or "
+            "cancel it."
+        ) from None
     try:
         yield
     finally:
@@ -156,9 +159,10 @@ class IndexFolder:
             ("model", "another model"),
             ("sizes", "other layers"),
             ("context", "windows of another length"),
+            ("weights", "a model of this name with other weights, or in another precision"),
         ):
             ours, theirs = getattr(wanted, name), getattr(found, name)
-            if ours != theirs:
+            if ours != theirs and theirs != "":
                 raise FeatureError(
                     f"{self.folder} holds an index of {what} ({name} {theirs!r}, not {ours!r}): "
                     "give another folder."

@@ -17,6 +17,7 @@ from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, local, locate
 from .errors import FeatureError
 from .index import Index
 from .known import beside, index_for, remember
+from .marks import weights_of
 from .shards import LEAST_CONTEXT
 from .stored import StoredIndex
 from .units import Units, What, units_of
@@ -127,7 +128,8 @@ def open_index(folder: str | Path, model: Model, what: What | str | Path | None 
     Args:
         what: as `index` takes it; for an index of neurons it need not be given.
 
-    Raises FeatureError for a folder without an index, or one of other units.
+    Raises FeatureError for a folder without an index, one of other units, or one of another model
+    (neither its name nor its weights are the same).
     """
     stored = StoredIndex(folder)
     if what is None and stored.about.units == "neuron":
@@ -138,6 +140,12 @@ def open_index(folder: str | Path, model: Model, what: What | str | Path | None 
         raise FeatureError(
             f"{stored.folder} is an index of {stored.about.scan} ({stored.about.units}s of "
             f"{stored.about.model}), which is not {units.scan}: give what it was made of."
+        )
+    about = stored.about
+    if about.model != model.name and about.weights != weights_of(model):
+        raise FeatureError(
+            f"{stored.folder} says what {about.scan} does in {about.model}, which is not "
+            f"{model.name}: open it with the model it was made with."
         )
     found = Index(model, None if what is None or isinstance(what, str) else what, units, stored)
     remember(found)

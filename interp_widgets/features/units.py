@@ -12,7 +12,6 @@ a floor: a unit is active where the absolute value reaches the floor, which an i
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -27,9 +26,6 @@ from ..models import Model, Place
 from ..models.interventions import Vector
 from ..models.plan_checks import width_of
 from .errors import FeatureError
-
-#: Of a table with more numbers, `contents_of` looks at some rows.
-_NUMBERS = 1 << 18
 
 Kind = Literal["feature", "neuron", "direction"]
 Active = tuple[Tensor, Tensor, Tensor]
@@ -189,42 +185,6 @@ def fingerprint_of(dictionary: AnyDictionary) -> str:
         # Biases of untrained dictionaries are all 0; some of the weights tell them apart.
         some = torch.arange(min(4, layer.n_features))
         found.update(_bytes(layer.encoder.take(some)))
-    return found.hexdigest()[:32]
-
-
-def contents_of(dictionary: AnyDictionary) -> str:
-    """A hash of what a dictionary reads and writes with: two of one `fingerprint_of` are active on
-    the same tokens, but may write other vectors. Of large tables, rows in even steps."""
-    one = isinstance(dictionary, SparseCoder)
-    layers = (dictionary.weights,) if isinstance(dictionary, SparseCoder) else dictionary.layers
-    places = (
-        [dictionary.writes]
-        if isinstance(dictionary, SparseCoder)
-        else [dictionary.writes(layer) for layer in range(dictionary.n_layers)]
-    )
-    found = hashlib.sha256(f"{places} {dictionary.norm if one else ''}".encode())  # type: ignore[union-attr]
-    for layer in layers:
-        found.update(_bytes(layer.decoder_bias))
-        for rows in (layer.encoder, layer.decoder):
-            found.update(_bytes(rows.take(_some(rows.shape))))
-        if layer.skip is not None:
-            found.update(_bytes(layer.skip[_some(layer.skip.shape).to(layer.skip.device)]))
-    return found.hexdigest()[:32]
-
-
-def _some(shape: Sequence[int]) -> Tensor:
-    """Row numbers in even steps: all, where a table [F, ..] is small."""
-    return torch.arange(0, shape[0], max(1, math.prod(shape) // _NUMBERS))
-
-
-def weights_of(model: Model) -> str:
-    """A hash of some of each of a model's weights: the same name can stand for others elsewhere."""
-    found = hashlib.sha256()
-    for name, weight in model.hf.named_parameters():
-        found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-        if not weight.is_meta:
-            some = weight.detach().reshape(-1)[:: max(1, weight.numel() // 64)]
-            found.update(some.float().cpu().numpy().tobytes())
     return found.hexdigest()[:32]
 
 
