@@ -16,14 +16,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-def write_whole(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
-    """Put a complete file in place of `path`.
+def write_whole(path: str | Path, content: bytes | str | Callable[[Path], object]) -> Path:
+    """Put a complete file in place of `path`, and return the path.
 
     Args:
         content: what it holds, text as UTF-8; or a function that writes it to the path it is given.
 
     Raises OSError; whatever `content` raises passes through.
     """
+    path = Path(path)
     part = path.with_name(f"{path.name}.tmp-{secrets.token_hex(4)}")
     try:
         with part.open("xb") as file:
@@ -39,6 +40,7 @@ def write_whole(path: Path, content: bytes | str | Callable[[Path], object]) -> 
         part.unlink(missing_ok=True)
         raise
     _flush(path.parent)
+    return path
 
 
 def write_folder(folder: Path, fill: Callable[[Path], object]) -> None:

@@ -292,7 +292,7 @@ class Graph(Acting, Filling[GraphTable]):
             node_threshold=node_threshold,
         )
         if path is not None:
-            write_whole(Path(path), json.dumps(document, allow_nan=False).encode())
+            write_whole(path, json.dumps(document, allow_nan=False).encode())
         return document
 
     @classmethod

@@ -58,8 +58,7 @@ def save(table: GraphTable, notes: Notes, path: Path) -> Path:
         "notes": plain(vars(notes)),
     }
     metadata = {"format": _FORMAT, "version": _VERSION, "graph": json.dumps(about, allow_nan=False)}
-    write_whole(path, to_bytes(arrays, metadata))
-    return path
+    return write_whole(path, to_bytes(arrays, metadata))
 
 
 def load(path: Path) -> tuple[GraphTable, Notes]:

@@ -99,9 +99,7 @@ class AblationView(KeptView):
 
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
-        target = pathlib.Path(path)
-        write_whole(target, self.to_html())
-        return target
+        return write_whole(path, self.to_html())
 
     def picture(self) -> str:
         """The picture alone, as HTML without scripts."""

@@ -72,9 +72,7 @@ def feature_page(cards: Sequence[Card], title: str = "") -> str:
 
 def save_page(cards: Sequence[Card], path: str | pathlib.Path, *, title: str = "") -> pathlib.Path:
     """Writes `feature_page` to `path`, whole or not at all, and returns it."""
-    target = pathlib.Path(path).expanduser()
-    write_whole(target, feature_page(cards, title))
-    return target
+    return write_whole(pathlib.Path(path).expanduser(), feature_page(cards, title))
 
 
 def feature_frame(cards: Sequence[Card], title: str, height: int = 480) -> str:

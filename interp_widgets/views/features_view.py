@@ -87,9 +87,7 @@ class FeaturesView(KeptView):
 
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
-        target = pathlib.Path(path)
-        write_whole(target, self.to_html())
-        return target
+        return write_whole(path, self.to_html())
 
     def _keep(self, update: Callable[[Any], None]) -> None:
         if self._source is not None:

@@ -212,9 +212,7 @@ class GraphView(Asks, anywidget.AnyWidget):
 
     def save_html(self, path: str | pathlib.Path, title: str = "") -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
-        target = pathlib.Path(path)
-        write_whole(target, self.to_html(title))
-        return target
+        return write_whole(path, self.to_html(title))
 
     def __repr__(self) -> str:
         header = wire.read_header(self.data)

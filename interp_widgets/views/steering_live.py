@@ -411,9 +411,7 @@ class Steering:
 
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
-        target = pathlib.Path(path)
-        write_whole(target, self.to_html())
-        return target
+        return write_whole(path, self.to_html())
 
     def _ipython_display_(self) -> None:
         self.view._ipython_display_()

@@ -166,9 +166,7 @@ class TextView(KeptView):
 
     def save_html(self, path: str | pathlib.Path, title: str = "") -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
-        target = pathlib.Path(path)
-        write_whole(target, self.to_html(title))
-        return target
+        return write_whole(path, self.to_html(title))
 
     def _keep(self, update: Callable[[Any], None]) -> None:
         if self._source is not None:

@@ -143,9 +143,7 @@ class TrainingView(KeptView):
 
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
-        target = pathlib.Path(path)
-        write_whole(target, self.to_html())
-        return target
+        return write_whole(path, self.to_html())
 
     def _picture(self) -> str:
         from . import training_picture
