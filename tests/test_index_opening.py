@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from interp_widgets.features import (
     index_for,
     open_index,
 )
+from interp_widgets.features.building import Encoder, local
 from interp_widgets.features.known import index_of
+from interp_widgets.features.units import Units
+from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model, load
 
 CONTEXT = 9
@@ -162,6 +166,50 @@ def test_without_a_text_it_is_what_came_with_the_model(tmp_path: Path) -> None:
     found = index(model)
     assert found.stored.folder.parent.name == "weights"
     assert index(model) is found
+
+
+# --- twice at once -------------------------------------------------------------------------------
+
+
+def slowly(until: threading.Event) -> Encoder:
+    """An encoder that waits in front of every shard."""
+
+    def encode(model: Model, units: Units, shards: Any, check: Any) -> Any:
+        for shard in shards:
+            while not until.wait(0.01):
+                check()
+            yield from local(model, units, iter([shard]), check)
+
+    return encode
+
+
+def test_a_cell_that_is_run_again_waits_for_the_pass_of_the_first(
+    model: Model, dictionary: Transcoders, tmp_path: Path
+) -> None:
+    go = threading.Event()
+    how: dict[str, Any] = dict(folder=tmp_path / "it", context=CONTEXT, encoder=slowly(go))
+    first = index(model, dictionary, TEXTS, **how)
+    second = index(model, dictionary, [*TEXTS, "w14 w15"], **how)
+    heard = threading.Event()
+    second.on_change(lambda: heard.set() if "waiting" in second.progress[1] else None)
+    assert heard.wait(20)
+    go.set()
+    assert first.wait().stored.n_positions == 9
+    assert second.wait().stored.n_positions == 11
+
+
+def test_a_pass_that_is_cancelled_makes_room_for_the_next(
+    model: Model, dictionary: Transcoders, tmp_path: Path
+) -> None:
+    never = threading.Event()
+    first = index(model, dictionary, TEXTS, folder=tmp_path / "it", encoder=slowly(never))
+    waiting = index(model, dictionary, TEXTS, folder=tmp_path / "it")
+    waiting.cancel()
+    with pytest.raises(Cancelled):
+        waiting.wait(20)
+    assert first.state == "computing"
+    first.cancel()
+    assert index(model, dictionary, TEXTS, folder=tmp_path / "it").wait(20).stored.n_positions == 9
 
 
 # --- whose it is ---------------------------------------------------------------------------------

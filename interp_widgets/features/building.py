@@ -120,7 +120,12 @@ def build(
         raise FeatureError(
             f"{folder} cannot be made ({error.strerror or error}): give another folder."
         ) from error
-    with locked(folder):
+
+    def waiting() -> None:
+        check()
+        progress(0.0, "waiting for the pass over this folder that began before")
+
+    with locked(folder, waiting):
         wanted = About(
             model=model.name,
             units=units.kind,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,22 +28,40 @@ from .shards import Arrays, Shard
 Row = tuple[int, int, str]
 """What is on record of a shard: windows, tokens, hash."""
 
+#: One lock for each folder that this process has written.
+_HERE: dict[str, threading.Lock] = {}
+_SECONDS_BETWEEN_CHECKS = 0.1
+
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Nobody else writes the folder meanwhile; raises FeatureError where somebody does."""
+def locked(folder: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Nobody else writes the folder meanwhile.
+
+    Somebody of this process is waited for, such as the pass of a cell that is run again;
+    `waiting` is called now and then and may raise to stop. Raises FeatureError where another process
+    writes.
+    """
     # Elsewhere, so that a folder holds its index alone.
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:32]
+    here = _HERE.setdefault(name, threading.Lock())
+    while not here.acquire(timeout=_SECONDS_BETWEEN_CHECKS):
+        waiting()
+    try:
+        with _of_processes(folder, name):
+            yield
+    finally:
+        here.release()
+
+
+@contextmanager
+def _of_processes(folder: Path, name: str) -> Iterator[None]:
     path = cache_folder() / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise FeatureError(
-            f"{folder} is being written, by this kernel or another one: wait for it to end, or "
-            "cancel it."
-        ) from None
+        raise FeatureError(f"Another process is writing {folder}: wait for it to end.") from None
     try:
         yield
     finally:
