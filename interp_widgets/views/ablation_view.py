@@ -20,6 +20,7 @@ from ..circuits.parts import PANELS
 from ..files import write_whole
 from . import built
 from .kept import KeptView
+from .messages import take_over
 
 if TYPE_CHECKING:
     from .ablation_live import Ablation
@@ -67,14 +68,7 @@ class AblationView(KeptView):
         if kind == "do" and content.get("what") in ("cancel", "resume"):
             getattr(self._source, content["what"])()
         elif kind == "set" and isinstance(content.get("values"), dict):
-            self._apply(content["values"])
-
-    def _apply(self, values: dict[str, Any]) -> None:
-        """Values come from a page: what is malformed changes nothing."""
-        clean = {name: values[name] for name in SHARED if self._fits(name, values.get(name))}
-        if clean:
-            # As if the trait itself had arrived: observers run, nothing is sent back.
-            self.set_state(clean)
+            take_over(self, content["values"], SHARED, self._fits)
 
     def _fits(self, name: str, value: Any) -> bool:
         if name == "shown":

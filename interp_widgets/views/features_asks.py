@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
+from .messages import is_whole
+
 MODES = ("label", "token", "prompt", "promotes")
 SORTS = ("match", "score", "density", "strength", "number")
 LONGEST_TEXT = 4000
@@ -32,7 +34,7 @@ def clean_ask(content: Any, size: Size) -> Ask | None:
     if not isinstance(content, Mapping):
         return None
     kind, seq = content.get("type"), content.get("seq")
-    if not isinstance(kind, str) or not _whole(seq, LARGEST_SEQ):
+    if not isinstance(kind, str) or not _up_to(seq, LARGEST_SEQ):
         return None
     clean: Ask | None
     if kind == "search":
@@ -56,16 +58,16 @@ def _search(content: Mapping[str, Any], size: Size) -> Ask | None:
     layer, rows = content.get("layer"), content.get("rows")
     if not _text(text, LONGEST_TEXT) or mode not in MODES or sort not in SORTS:
         return None
-    if layer is not None and (not _whole(layer, 10**6) or size(layer) is None):
+    if layer is not None and (not _up_to(layer, 10**6) or size(layer) is None):
         return None
-    if not _whole(rows, MOST_ROWS) or rows == 0:
+    if not _up_to(rows, MOST_ROWS) or rows == 0:
         return None
     return {"text": text, "mode": mode, "sort": sort, "layer": layer, "rows": rows}
 
 
 def _about(kind: str, content: Mapping[str, Any], size: Size) -> Ask | None:
     layer, feature = content.get("layer"), content.get("feature")
-    if not _whole(layer, 10**6) or not _whole(feature, 10**9):
+    if not _up_to(layer, 10**6) or not _up_to(feature, 10**9):
         return None
     clean: Ask = {"spot": (layer, feature)}
     count = size(layer)
@@ -79,14 +81,14 @@ def _about(kind: str, content: Mapping[str, Any], size: Size) -> Ask | None:
             return None
         clean["text"] = text
     elif kind == "accept":
-        if not _whole(content.get("at"), 100):
+        if not _up_to(content.get("at"), 100):
             return None
         clean["at"] = content["at"]
     return clean
 
 
-def _whole(value: Any, most: int) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+def _up_to(value: Any, most: int) -> TypeGuard[int]:
+    return is_whole(value) and 0 <= value <= most
 
 
 def _text(value: Any, longest: int) -> TypeGuard[str]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
+from .messages import is_number, is_whole
+
 if TYPE_CHECKING:
     from .graph_check import Answers
 
@@ -103,7 +105,7 @@ def clean_request(
         clean["factor"] = int(factor)
     if what == "many":
         nodes = request.get("nodes")
-        if isinstance(nodes, bool) or not isinstance(nodes, int) or not 3 <= nodes <= MOST_NODES:
+        if not is_whole(nodes) or not 3 <= nodes <= MOST_NODES:
             return None
         clean["nodes"] = nodes
     elif what == "swap":
@@ -113,19 +115,17 @@ def clean_request(
         if not 0 < len(prompt) <= LONGEST_PROMPT or not 0 < len(label) <= LONGEST_PROMPT:
             return None
         strength = request.get("strength", 1)
-        if isinstance(strength, bool) or not isinstance(strength, (int, float)):
-            return None
-        if not 0 < strength <= STRONGEST:
+        if not is_number(strength) or not 0 < strength <= STRONGEST:
             return None
         clean |= {"prompt": prompt, "label": label, "strength": float(strength)}
     elif what == "send":
         to = request.get("to")
-        if isinstance(to, bool) or not isinstance(to, int) or not 0 <= to < neighbours:
+        if not is_whole(to) or not 0 <= to < neighbours:
             return None
         clean["to"] = to
     elif what == "label":
         proposed = request.get("proposed")
-        if proposed is not None and (isinstance(proposed, bool) or not isinstance(proposed, int)):
+        if proposed is not None and not is_whole(proposed):
             return None
         clean["proposed"] = proposed
     elif what not in QUESTIONS:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..models.generation import Candidate, Step
 from ..models.interventions import From, Generated, Positions
+from .messages import is_number, is_whole
 from .steering_knobs import Knob, Turn
 
 Where = Literal["all", "end", "new"]
@@ -44,12 +45,11 @@ class Settings:
             raise ValueError("The prompt is empty: give at least one word.")
         if not isinstance(self.stop, str):
             raise ValueError(f"stop is a text, not {self.stop!r}.")
-        if not _number(self.temperature) or self.temperature < 0:
+        if not is_number(self.temperature) or self.temperature < 0:
             raise ValueError(f"The temperature is a number of at least 0, not {self.temperature}.")
         for name, low in (("seed", 0), ("length", 1)):
             value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if not whole or not low <= value < 2**31:
+            if not is_whole(value) or not low <= value < 2**31:
                 raise ValueError(f"{name} is a whole number of at least {low}, not {value!r}.")
         if not isinstance(self.chat, bool):
             raise ValueError(f"chat is True or False, not {self.chat!r}.")
@@ -179,11 +179,6 @@ def _plain(value: float) -> str:
 def lead(prompt: str) -> str:
     """The end of a prompt, as a text goes on from it."""
     return prompt if len(prompt) <= LEAD else "…" + prompt[-LEAD:]
-
-
-def _number(value: object) -> bool:
-    fits = isinstance(value, int | float) and not isinstance(value, bool)
-    return fits and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def _held(value: float) -> float:

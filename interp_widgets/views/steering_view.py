@@ -8,19 +8,18 @@ was answered last, so that a page never moves a slider back that its user has ju
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
 from . import built
 from .kept import KeptView
+from .messages import is_number, is_whole
 
 if TYPE_CHECKING:
     from .steering_live import Steering
 
-NUMBER = (int, float)
 EMPTY: dict[str, Any] = {"state": "empty", "seq": 0}
 
 
@@ -52,7 +51,7 @@ class SteeringView(KeptView):
         source = self._source
         if source is None or not isinstance(content, dict):
             return
-        kind, number = content.get("type"), content.get("seq")
+        kind, seq = content.get("type"), content.get("seq")
         if kind == "ready" or kind == "theme":
             if content.get("theme") in ("light", "dark"):
                 self.theme = content["theme"]
@@ -60,8 +59,8 @@ class SteeringView(KeptView):
                 source.doses.drawn()
         elif kind == "sync":
             source.page.texts(again=True)
-        elif _whole(number):
-            source.page.answer(number, lambda: self._act(kind, content))
+        elif is_whole(seq):
+            source.page.answer(seq, lambda: self._act(kind, content))
 
     def _act(self, kind: Any, content: dict[str, Any]) -> None:
         """Values come from a page: what is malformed changes nothing."""
@@ -69,19 +68,19 @@ class SteeringView(KeptView):
         assert source is not None
         if kind == "turn":
             knob, mode, value = (content.get(key) for key in ("knob", "mode", "value"))
-            if not (_whole(knob) and 0 <= knob < len(source.knobs)):
+            if not (is_whole(knob) and 0 <= knob < len(source.knobs)):
                 return
-            if mode in ("add", "pin", "scale") and _finite(value):
+            if mode in ("add", "pin", "scale") and is_number(value):
                 source.turn(source.knobs[knob].name, value, mode=mode, unit="raw")
         elif kind == "set" and isinstance(content.get("values"), dict):
             names = ("prompt", "temperature", "seed", "length", "stop", "chat", "where")
             source.change(**{n: v for n, v in content["values"].items() if n in names})
-        elif kind == "choose" and _whole(content.get("variant")):
+        elif kind == "choose" and is_whole(content.get("variant")):
             if 0 <= content["variant"] < len(source.variants):
                 source.choose(source.variants[content["variant"]].name)
-        elif kind == "look" and _whole(content.get("row")) and _whole(content.get("at")):
+        elif kind == "look" and is_whole(content.get("row")) and is_whole(content.get("at")):
             source.look(content["row"], content["at"])
-        elif kind == "back" and _whole(content.get("tried")):
+        elif kind == "back" and is_whole(content.get("tried")):
             source.back(content["tried"])
         elif kind == "dose" and isinstance(content.get("values"), dict):
             values = content["values"]
@@ -108,11 +107,3 @@ class SteeringView(KeptView):
         if self._source is None:
             return "SteeringView(empty)"
         return f"SteeringView({self._source!r})"
-
-
-def _whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _finite(value: object) -> TypeGuard[float]:
-    return isinstance(value, NUMBER) and not isinstance(value, bool) and math.isfinite(value)

@@ -13,7 +13,7 @@ import base64
 import pathlib
 from collections.abc import Callable
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import traitlets as t
 
@@ -22,6 +22,7 @@ from ..features.units import check_unit
 from ..files import write_whole
 from . import built
 from .kept import KeptView
+from .messages import is_whole, take_over
 from .page import standalone
 
 if TYPE_CHECKING:
@@ -106,17 +107,10 @@ class TextView(KeptView):
             getattr(source, content["what"])()
         elif kind == "run" and isinstance(content.get("prompt"), str):
             source.try_prompt(content["prompt"][:LONGEST_PROMPT])
-        elif kind == "send" and _whole(content.get("to")):
+        elif kind == "send" and is_whole(content.get("to")):
             source.page.send(content["to"])
         elif kind == "set" and isinstance(content.get("values"), dict):
-            self._apply(content["values"])
-
-    def _apply(self, values: dict[str, Any]) -> None:
-        """Values come from a page: what is malformed changes nothing."""
-        clean = {name: values[name] for name in SHARED if self._fits(name, values.get(name))}
-        if clean:
-            # As if the traits themselves had arrived: observers run, nothing is sent back.
-            self.set_state(clean)
+            take_over(self, content["values"], SHARED, self._fits)
 
     def _fits(self, name: str, value: Any) -> bool:
         source = self._source
@@ -124,17 +118,17 @@ class TextView(KeptView):
         if name == "arrange":
             return value in ARRANGE
         if name == "rows":
-            return _whole(value) and 1 <= value <= MOST_ROWS
+            return is_whole(value) and 1 <= value <= MOST_ROWS
         if not isinstance(value, list):
             return False
         if name == "tokens":
-            return all(_whole(p) and 0 <= p < source.n_tokens for p in value)
+            return all(is_whole(p) and 0 <= p < source.n_tokens for p in value)
         try:
             if name == "layers":
                 for layer in value:
                     source.units.n_features(layer)
             for pair in value if name == "selected" else ():
-                if not isinstance(pair, list) or len(pair) != 2 or not all(map(_whole, pair)):
+                if not isinstance(pair, list) or len(pair) != 2 or not all(map(is_whole, pair)):
                     return False
                 check_unit(source.units, *pair)
         except FeatureError:
@@ -180,7 +174,3 @@ class TextView(KeptView):
             f"TextView({prompt!r}, {self.live['state']}, {len(self.selected)} features "
             f"and {len(self.tokens)} tokens selected)"
         )
-
-
-def _whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

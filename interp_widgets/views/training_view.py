@@ -9,7 +9,6 @@ their own (`training_figure`), drawn inside this view.
 
 from __future__ import annotations
 
-import math
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import traitlets as t
 from ..files import write_whole
 from . import built
 from .kept import KeptView
+from .messages import is_number
 
 if TYPE_CHECKING:
     from plotly.graph_objects import FigureWidget
@@ -117,8 +117,7 @@ class TrainingView(KeptView):
     def _change(self, values: Mapping[str, Any], *, everywhere: bool) -> None:
         assert self._source is not None
         for what, value in values.items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if number and math.isfinite(value) and isinstance(what, str):
+            if is_number(value) and isinstance(what, str):
                 self._source.change(what, value, None if everywhere else self.shown)
 
     def _set(self, values: Mapping[str, Any]) -> None:
