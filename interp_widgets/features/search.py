@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..dictionaries.labels import Label
 from .errors import FeatureError
-from .labelling.contexts import stored_of
+from .labelling.contexts import AnyIndex, stored_of
 from .labelling.occurrences import occurrences
 from .stored import StoredIndex
 
@@ -113,7 +113,7 @@ def named(index: Index, query: str, n: int = 50, layer: int | None = None) -> li
 
 
 def firing_on_word(
-    index: Index | StoredIndex, query: str, n: int = 50, layer: int | None = None
+    index: AnyIndex, query: str, n: int = 50, layer: int | None = None
 ) -> list[Found]:
     """By a word (or some in a row) in the indexed text on whose tokens a unit is active; without
     labels where there is the stored part alone.

@@ -8,13 +8,12 @@ unit with few of them has as many in either.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeatureError
-from .contexts import Ints, Sheet, sheet_with, stored_of
+from .contexts import AnyIndex, Ints, Sheet, sheet_with, stored_of
 from .rules import Bools
 from .separating import Trial, trial
 
@@ -80,7 +79,7 @@ class Activity:
         return places[self.second[self.sheet.window[places]] == second]
 
 
-def activity(index: Any, layer: int, feature: int, sign: int = 1) -> Activity:
+def activity(index: AnyIndex, layer: int, feature: int, sign: int = 1) -> Activity:
     """Where a unit is active on the index's text.
 
     Args:

@@ -12,14 +12,21 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dictionaries.labels import Label
 from ..stored import StoredIndex
+
+if TYPE_CHECKING:
+    from ..index import Index
+
+AnyIndex: TypeAlias = "Index | StoredIndex"
 
 Ints = NDArray[np.int64]
 GOES_ON = "…"
@@ -28,17 +35,17 @@ SAMPLE = 200_000
 NONE = -1
 
 
-def stored_of(index: Any) -> StoredIndex:
-    """The stored index of an Index, or itself."""
-    found = getattr(index, "stored", index)
-    if not isinstance(found, StoredIndex):
-        from ..errors import FeatureError
+def stored_of(index: AnyIndex) -> StoredIndex:
+    """The stored part of an index; waits for it.
 
-        raise FeatureError(
-            "This needs an index that has been made: call iw.index(model, dictionary, text), and "
-            "wait for it."
-        )
-    return found
+    Raises FeatureError where nothing was indexed.
+    """
+    return index if isinstance(index, StoredIndex) else index.stored
+
+
+def labels_of(index: AnyIndex) -> Mapping[tuple[int, int], Label]:
+    """What the units of an index are called; the stored part alone knows no labels."""
+    return {} if isinstance(index, StoredIndex) else index.book.shown()
 
 
 class Vocabulary:
@@ -99,13 +106,13 @@ class Vocabulary:
 
 def fold(text: str) -> str:
     """A token's text without space around it and without case. Space alone stays; a token that adds
-    nothing, as it is a part of a letter, is "�"."""
+    nothing, as it is a part of a character, is "�"."""
     return text.strip().casefold() or text or "�"
 
 
-def _joins(letter: str) -> bool:
-    """Whether a letter makes one word with a letter beside it."""
-    return letter.isdigit() or letter.lower() != letter.upper()
+def _joins(character: str) -> bool:
+    """Whether a character makes one word with a letter beside it."""
+    return character.isdigit() or character.lower() != character.upper()
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 import threading
 import weakref
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from ..errors import FeatureError
 from ..stored import StoredIndex
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND, Classifier, learn
-from .contexts import Ints, stored_of
+from .contexts import AnyIndex, Ints, labels_of, stored_of
 from .proposing import control_rules, score_rule
 from .rules import parse
 from .separating import Detection, detection
@@ -51,7 +51,7 @@ _SMALL = frozenset(_LISTED.split())
 
 
 def detect(
-    index: Any,
+    index: AnyIndex,
     layer: int,
     feature: int,
     label: Label | str | None = None,
@@ -62,7 +62,6 @@ def detect(
     """How well a label separates held-out tokens on which a unit is active from others.
 
     Args:
-        index: an Index or StoredIndex.
         label: None: a label that is not thought of yet, judged by the examples.
         by: the detector. None: "rule" for a label that is one, else "examples", which judges what
             the label was given for and not its words.
@@ -90,7 +89,9 @@ def detect(
     raise FeatureError(f'{by!r} is no detector: "rule", "examples" or "words".')
 
 
-def _by_examples(index: Any, layer: int, feature: int, found: Activity, sign: int) -> Detection:
+def _by_examples(
+    index: AnyIndex, layer: int, feature: int, found: Activity, sign: int
+) -> Detection:
     stored = stored_of(index)
     examples = _examples(found)
     classifier = learn(found.sheet, examples)
@@ -144,7 +145,7 @@ def _control_classifiers(
     return [each for other, each in pool.items() if other != feature][:_CONTROLS]
 
 
-def _by_words(index: Any, layer: int, feature: int, text: str, found: Activity) -> Detection:
+def _by_words(index: AnyIndex, layer: int, feature: int, text: str, found: Activity) -> Detection:
     words = _telling(text)
     if not words:
         raise FeatureError(f"The label {text!r} has no word to look for in a text.")
@@ -154,12 +155,11 @@ def _by_words(index: Any, layer: int, feature: int, text: str, found: Activity) 
         _words(trial.sheet.text_around(stored, place, BEFORE, BEHIND))
         for place in trial.places.tolist()
     ]
-    book = getattr(index, "book", None)
-    others = [] if book is None else [
+    others = [
         telling
-        for key, label in sorted(book.shown().items())
+        for key, label in sorted(labels_of(index).items())
         if key != (layer, feature) and key[0] == layer and (telling := _telling(label.text))
-    ]  # fmt: skip
+    ]
     if len(others) > _CONTROLS:
         chosen = np.random.default_rng((2, layer)).choice(len(others), _CONTROLS, replace=False)
         others = [others[i] for i in chosen]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from ..errors import FeatureError
 from ..values import Example
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND
-from .contexts import Ints, stored_of
+from .contexts import AnyIndex, Ints, labels_of, stored_of
 from .separating import Detection, Trial, detection
 
 LanguageModel = Callable[[str], str]
@@ -54,7 +53,7 @@ Answer with one list of {count} numbers, 1 for yes and 0 for no, such as [{shape
 
 
 def ask(
-    index: Any, layer: int, feature: int, language_model: LanguageModel, *, examples: int = 20
+    index: AnyIndex, layer: int, feature: int, language_model: LanguageModel, *, examples: int = 20
 ) -> Label:
     """The label that a language model gives to a unit's strongest examples, not yet scored.
 
@@ -77,7 +76,7 @@ def ask(
 
 
 def judge(
-    index: Any,
+    index: AnyIndex,
     layer: int,
     feature: int,
     label: Label | str,
@@ -143,9 +142,8 @@ def _texts(found: Activity, count: int) -> Trial:
     return Trial(whole.sheet, np.concatenate([active, silent])[order], is_active[order])
 
 
-def _other_labels(index: Any, layer: int, feature: int, text: str, count: int) -> list[str]:
-    book = getattr(index, "book", None)
-    named = {} if book is None else book.shown()
+def _other_labels(index: AnyIndex, layer: int, feature: int, text: str, count: int) -> list[str]:
+    named = labels_of(index)
     others = sorted({v.text for k, v in named.items() if k[0] == layer and k[1] != feature})
     others = [other for other in others if other != text]
     chosen: Ints = np.random.default_rng((3, layer, feature)).permutation(len(others))[:count]

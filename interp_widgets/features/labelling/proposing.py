@@ -22,7 +22,6 @@ import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from ...dictionaries.labels import LONGEST, Label
 from ..errors import FeatureError
 from ..stored import StoredIndex
 from .activity import Activity, activity
-from .contexts import Ints, stored_of
+from .contexts import AnyIndex, Ints, stored_of
 from .counting import clauses, share, some_of
 from .rules import Clause, Rule
 from .separating import Detection, Trial, detection
@@ -70,12 +69,11 @@ class Proposal:
 
 
 def propose(
-    index: Any, layer: int, feature: int, *, n: int = MOST, sign: int = 1
+    index: AnyIndex, layer: int, feature: int, *, n: int = MOST, sign: int = 1
 ) -> list[Proposal]:
     """The rules that say best where a unit is active, best first; each one's text is a label.
 
     Args:
-        index: an Index or StoredIndex.
         sign: −1 for where the values of a neuron or direction are below 0.
 
     Raises FeatureError for a unit that is active in fewer than two texts, or on every token.
@@ -121,7 +119,7 @@ def rules(found: Activity) -> list[Rule]:
     return _ranked([*ranked, *more], found, active, silent)
 
 
-def control_rules(index: Any, layer: int, feature: int, sign: int = 1) -> list[Rule]:
+def control_rules(index: AnyIndex, layer: int, feature: int, sign: int = 1) -> list[Rule]:
     """The best rules of random other units of the layer."""
     stored = stored_of(index)
     with _LOCK:
