@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html.parser
 import json
 import pathlib
 import threading
@@ -16,6 +15,7 @@ import pytest
 import tiny_models
 import torch
 import traitlets
+from html_pages import Page
 from plain_places import hooks
 from torch import Tensor
 
@@ -429,28 +429,16 @@ class TestWhatCanBeAsked:
         assert len(organism.tokenize(clean)) == len(organism.tokenize(corrupted))
 
 
-class _Tags(html.parser.HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.sources: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
-
-
 class TestPictures:
     def test_a_page_needs_no_script_and_no_network(
         self, done: Ablation, tmp_path: pathlib.Path
     ) -> None:
         answered(done, ["mlp.L1.p6", "heads.L0.h1"])
         text = done.save_html(tmp_path / "ablation.html").read_text("utf-8")
-        page = _Tags(text)
+        page = Page(text)
         assert "script" not in page.tags
-        assert {source[:26] for source in page.sources} == {"data:image/svg+xml;base64,"}
-        assert len(page.sources) == 4
+        assert {source[:26] for source in page.links} == {"data:image/svg+xml;base64,"}
+        assert len(page.links) == 4
         assert "Noising: the clean prompt runs" in text
         assert "20 random changes of the same size" in text
         assert "mlp.L1.p6" in text
@@ -465,7 +453,7 @@ class TestPictures:
         values = np.array([[1.0, -2.0, 0.0], [np.nan, 5.0, -0.5]])
         panel = {"id": "mlp", "title": "MLP", "columns": 3}
         drawn = ablation_picture.svg(panel, values, live, ["mlp.L1.p1"])
-        page = _Tags(drawn)
+        page = Page(drawn)
         assert drawn.count(f'fill="{ablation_picture.POS}"') == 3
         assert drawn.count(f'fill="{ablation_picture.NEG}"') == 2
         assert drawn.count(f'stroke="{ablation_picture.SEL}"') == 1
@@ -478,7 +466,7 @@ class TestPictures:
         live["metric"] = {**live["metric"], "tokens": [HOSTILE]}
         result = {"ids": [HOSTILE], "text": [HOSTILE, HOSTILE]}
         result["effect"] = {"singles": [1.0], "joint": 1.0, "sum": 1.0, "controls": None}
-        page = _Tags(ablation_picture.picture(live, done.view.values, result))
+        page = Page(ablation_picture.picture(live, done.view.values, result))
         assert page.tags.count("img") == 4
         assert "script" not in page.tags
 

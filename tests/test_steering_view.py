@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html.parser
 import json
 import math
 import pathlib
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 import tiny_models
 import torch
+from html_pages import Page
 from torch import Tensor
 
 import interp_widgets as iw
@@ -500,27 +500,13 @@ class TestDoses:
             steering.dose(DoseQuestion((PROMPT, "w5 w6")))
 
 
-class _Tags(html.parser.HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 class TestPictures:
     def test_a_page_needs_no_script_and_has_both_texts(
         self, steering: Steering, tmp_path: pathlib.Path
     ) -> None:
         steering.turn("push", 0.7, unit="raw")
         steering.wait(60)
-        page = _Tags(steering.save_html(tmp_path / "steering.html").read_text("utf-8"))
+        page = Page(steering.save_html(tmp_path / "steering.html").read_text("utf-8"))
         assert not {"script", "img", "link"} & set(page.tags)
         assert steering.texts["unsteered"].strip() in page.text
         assert steering.texts["A"].strip() in page.text
@@ -529,6 +515,6 @@ class TestPictures:
     def test_hostile_text_stays_text(self, model: Model, direction: Direction) -> None:
         steering = steer(model, f"w3 {HOSTILE}", {HOSTILE: direction}, length=1).wait(60)
         steering.turn(HOSTILE, 1.0, unit="raw")
-        page = _Tags(steering_picture.picture(steering.wait(60)))
+        page = Page(steering_picture.picture(steering.wait(60)))
         assert not {"script", "img"} & set(page.tags)
         assert page.text.count(HOSTILE) == 2

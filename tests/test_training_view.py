@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html.parser
 import json
 import pathlib
 import threading
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tiny_models
 import traitlets
+from html_pages import Page
 
 from interp_widgets.dictionaries.training import Training, cross_layer, recipes, sae, train
 from interp_widgets.dictionaries.training import transcoder as transcoder_of
@@ -268,27 +268,15 @@ class TestCharts:
         assert found == {-0.1: 1, -1.3: 2, -5.9: 1}
 
 
-class _Tags(html.parser.HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.sources: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
-
-
 class TestPictures:
     def test_a_page_needs_no_script_and_no_network(
         self, finished: Training, tmp_path: pathlib.Path
     ) -> None:
         path = finished.view.save_html(tmp_path / "training.html")
         text = path.read_text("utf-8")
-        page = _Tags(text)
+        page = Page(text)
         assert "script" not in page.tags
-        assert [source[:26] for source in page.sources] == ["data:image/svg+xml;base64,"]
+        assert [source[:26] for source in page.links] == ["data:image/svg+xml;base64,"]
         assert "Finished." in text
         assert "2,048 of 2,048 tokens, step 16" in text
 
@@ -300,7 +288,7 @@ class TestPictures:
             "message": HOSTILE,
             "dictionaries": [{"name": HOSTILE, "title": HOSTILE}],
         }
-        page = _Tags(training_picture.picture(live, {"name": HOSTILE, "rows": [row]}, None))
+        page = Page(training_picture.picture(live, {"name": HOSTILE, "rows": [row]}, None))
         assert not {"img", "script"} & set(page.tags)
 
     def test_the_charts_are_drawn_as_the_user_has_set_them(self, finished: Training) -> None:

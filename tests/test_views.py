@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html.parser
 import json
 import pathlib
 import re
@@ -11,6 +10,7 @@ import re
 import numpy as np
 import pytest
 import traitlets
+from html_pages import Page
 
 from interp_widgets.views import GraphView, wire
 
@@ -227,18 +227,6 @@ class TestMessages:
         self.send(view, {"type": "cancel"})
 
 
-class _Page(html.parser.HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.external: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.external += [value or "" for name, value in attrs if name in ("src", "href")]
-
-
 BUNDLE = pathlib.Path(wire.__file__).parent.parent / "static" / "graph-standalone.js"
 needs_bundle = pytest.mark.skipif(not BUNDLE.exists(), reason="npm run build has not run")
 
@@ -247,8 +235,8 @@ needs_bundle = pytest.mark.skipif(not BUNDLE.exists(), reason="npm run build has
 class TestPages:
     def test_a_page_is_complete_and_asks_for_nothing(self) -> None:
         text = GraphView(small()).to_html()
-        page = _Page(text)
-        assert page.external == []
+        page = Page(text)
+        assert page.links == []
         assert page.tags.count("script") == 3
         assert "<title>the capital of texas is</title>" in text
         assert not re.search(r"https?://(?!www\.w3\.org)", text)
@@ -280,7 +268,7 @@ class TestPages:
             buffer, labels={ids[2]: HOSTILE}, groups=[[HOSTILE, ids[2]]], selected=[ids[2]]
         )
         for title in ("", HOSTILE):
-            page = _Page(view.to_html(title))
+            page = Page(view.to_html(title))
             assert page.tags.count("script") == 3
             assert "img" not in page.tags
 
