@@ -209,6 +209,8 @@ def test_a_pass_that_is_cancelled_makes_room_for_the_next(
         waiting.wait(20)
     assert first.state == "computing"
     first.cancel()
+    with pytest.raises(FeatureError, match="cancelled before anything of tests/tiny was put"):
+        first[1, 5].examples()
     assert index(model, dictionary, TEXTS, folder=tmp_path / "it").wait(20).stored.n_positions == 9
 
 

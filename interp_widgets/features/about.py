@@ -72,9 +72,16 @@ def read_about(folder: Path) -> About | None:
         if document.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         if document.pop("version") != VERSION:
-            raise ValueError("it was written by another version of interp_widgets")
+            raise ValueError(
+                "another version of interp_widgets wrote it: use that one, or another folder"
+            )
         shards = tuple((int(n), int(t), str(hash)) for n, t, hash in document.pop("shards"))
         layers, sizes = (tuple(map(int, document.pop(name))) for name in ("layers", "sizes"))
+        if len(layers) != len(sizes):
+            raise ValueError("layers and sizes are not as many")
+        for name in ("kept", "generation"):
+            if not isinstance(document.get(name, 0), int):
+                raise ValueError(f"{name} is no number")
         return About(**document, layers=layers, sizes=sizes, shards=shards)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FeatureError(f"{path} is not an index's description ({error}).") from error

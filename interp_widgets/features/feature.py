@@ -58,6 +58,7 @@ class Feature:
         return self.index.stored.groups(self.layer, self.feature, n, each)
 
     def histogram(self, bins: int = 40) -> Histogram:
+        """How often it is how strong; see `StoredIndex.histogram`."""
         return self.index.stored.histogram(self.layer, self.feature, bins)
 
     @property

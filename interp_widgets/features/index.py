@@ -11,6 +11,7 @@ together.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dictionaries.labels import Label
 from ..dictionaries.replaced import AnyDictionary
-from ..jobs import Filling, Job
+from ..jobs import Cancelled, Filling, Job
 from ..models import Model
 from ..models.model import Prompt
 from .building import floors_in
@@ -89,9 +90,19 @@ class Index(Filling[StoredIndex]):
 
     @property
     def stored(self) -> StoredIndex:
-        """The stored part; waits for it. Raises FeatureError where nothing was indexed."""
+        """The stored part; waits for it.
+
+        Raises FeatureError where nothing was indexed, and what went wrong where a pass failed.
+        """
         if self._stored is None and self._job is not None:
-            self._job.wait()
+            try:
+                self._job.wait()
+            except Cancelled:
+                if self._stored is None:
+                    raise FeatureError(
+                        f"The pass over the text was cancelled before anything of {self.units.scan} "
+                        "was put together: call iw.index again, which goes on."
+                    ) from None
         if self._stored is None:
             raise FeatureError(
                 f"There are no examples of {self.units.scan} yet: index a text, "
@@ -109,9 +120,11 @@ class Index(Filling[StoredIndex]):
 
     @property
     def layers(self) -> tuple[int, ...]:
+        """Numbers of the layers that have units, ascending."""
         return self._units.layers
 
     def n_features(self, layer: int) -> int:
+        """How many units a layer has."""
         return self._units.n_features(layer)
 
     @cached_property
@@ -131,12 +144,14 @@ class Index(Filling[StoredIndex]):
 
     def __getitem__(self, key: tuple[int, int]) -> Feature:
         """index[layer, number]. Raises FeatureError where there is no such unit."""
-        if not (isinstance(key, tuple) and len(key) == 2):
+        try:
+            layer, number = map(operator.index, key)
+        except (TypeError, ValueError):  # no pair, or not of whole numbers
             raise FeatureError(
                 f"A {self._units.kind} is named by its layer and number, index[2, 117], "
                 f"not {key!r}."
-            )
-        return Feature(self, int(key[0]), int(key[1]))
+            ) from None
+        return Feature(self, layer, number)
 
     def features(self, layer: int | None = None) -> Iterator[Feature]:
         """All units, or those of one layer, in order."""

@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from ..jobs import Cancelled, Job
 from ..models import Model
 from ..models.cache import cache_folder
 from .about import read_about
 from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, local, located
-from .errors import FeatureError
+from .errors import FeatureError, count
 from .index import Index
 from .known import beside, index_for, remember
 from .marks import weights_of
@@ -57,9 +55,9 @@ def index(
     and numbers that make no sense, and FeatureError for a folder that holds another index (other
     problems are raised by `wait`).
     """
-    context = _count("context", context, LEAST_CONTEXT)
-    shard_tokens = _count("shard_tokens", shard_tokens)
-    tokens = None if tokens is None else _count("tokens", tokens)
+    context = count("context", context, LEAST_CONTEXT)
+    shard_tokens = count("shard_tokens", shard_tokens)
+    tokens = None if tokens is None else count("tokens", tokens)
     what = loaded(model, what)
     there: Index | None = None
     if text is None and folder is None and tokens is None and context == CONTEXT:
@@ -113,13 +111,6 @@ def _of_stored(there: Index, stored: StoredIndex) -> Index:
     found = Index(there.model, there.dictionary, there.units, stored)
     remember(found)
     return found
-
-
-def _count(name: str, value: int, least: int = 1) -> int:
-    """A number of tokens; raises FeatureError for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise FeatureError(f"{name} is a whole number of at least {least}, not {value!r}.")
-    return int(value)
 
 
 def open_index(folder: str | Path, model: Model, what: What | str | Path | None = None) -> Index:

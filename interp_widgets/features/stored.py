@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from .about import read_about
 from .arrays import Arrays, open_arrays
-from .errors import FeatureError
+from .errors import FeatureError, count
 from .merging import layer_file, tokens_file
 from .stored_text import StoredText
 from .values import Entries, Example, Group, Histogram, Together
 
 #: Co-activation is counted on at most so many of a unit's tokens, evenly spaced.
 _MOST_TOKENS = 2000
+_OF_LAYER = ("ptr", "position", "value", "strongest", "token_ptr", "token_unit")
+_STRANGE = "{} does not belong to this index: remove the folder and make the index again."
 
 
 class StoredIndex(StoredText):
@@ -39,13 +41,29 @@ class StoredIndex(StoredText):
                 "folder=...) with this folder, which begins or goes on."
             )
         self.about = about
-        super().__init__(_plain(open_arrays(tokens_file(self.folder, about.generation))[0]))
+        path = tokens_file(self.folder, about.generation)
+        found = _opened(path, ("ids", "text", "text_ptr", "window_ptr", "document"))
+        ends = len(found["ids"]), len(found["document"]), len(found["text"])
+        if not (
+            _points(found["text_ptr"], ends[0], ends[2])
+            and _points(found["window_ptr"], ends[1], ends[0])
+        ):
+            raise FeatureError(_STRANGE.format(path))
+        super().__init__(found)
         self._layers: dict[int, Arrays] = {}
         for layer, size in zip(about.layers, about.sizes, strict=True):
             path = layer_file(self.folder, about.generation, layer)
-            found = _plain(open_arrays(path)[0])
-            if len(found["ptr"]) != size + 1 or len(found["token_ptr"]) != self.n_positions + 1:
-                raise FeatureError(f"{path} does not belong to this index: make it again.")
+            found = _opened(path, _OF_LAYER)
+            entries = len(found["position"])
+            same = all(len(found[name]) == entries for name in ("value", "token_unit"))
+            if not (
+                same
+                and len(found["strongest"]) == size
+                and _points(found["ptr"], size, entries)
+                and (np.diff(found["ptr"]) >= 0).all()
+                and _points(found["token_ptr"], self.n_positions, entries)
+            ):
+                raise FeatureError(_STRANGE.format(path))
             self._layers[layer] = found
 
     def __repr__(self) -> str:
@@ -56,6 +74,7 @@ class StoredIndex(StoredText):
 
     @property
     def layers(self) -> tuple[int, ...]:
+        """Numbers of the layers that have units, ascending."""
         return self.about.layers
 
     @property
@@ -69,6 +88,7 @@ class StoredIndex(StoredText):
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def n_features(self, layer: int) -> int:
+        """How many units a layer has."""
         return len(self._layer(layer)["ptr"]) - 1
 
     def counts(self, layer: int) -> NDArray[np.int64]:
@@ -112,6 +132,9 @@ class StoredIndex(StoredText):
             sign: 1 for the largest values, −1 for the most negative ones.
             before, behind: so many tokens of the window around the trigger.
         """
+        n, (before, behind) = count("n", n, 0), _around(before, behind)
+        if sign not in (1, -1):
+            raise FeatureError(f"sign is 1 or −1, not {sign!r}.")
         entries = self.entries(layer, feature)
         strength = entries.value * sign
         windows: set[int] = set()
@@ -146,6 +169,7 @@ class StoredIndex(StoredText):
         Examples are evenly spaced in rank, so they show what a unit does at that strength, and not
         at its best only. Strength is the absolute value.
         """
+        n, each, (before, behind) = count("n", n), count("each", each, 0), _around(before, behind)
         entries = self.entries(layer, feature)
         if not len(entries):
             return []
@@ -174,10 +198,8 @@ class StoredIndex(StoredText):
         self, layer: int, feature: int, position: int, before: int = 16, behind: int = 8
     ) -> Example:
         """The text around one token. Raises FeatureError for a position that there is not."""
-        if not 0 <= position < self.n_positions:
-            raise FeatureError(
-                f"There is no token {position}: the index has {self.n_positions:,} tokens."
-            )
+        self.check_position(position)
+        before, behind = _around(before, behind)
         return self._example(self.entries(layer, feature), position, before, behind)
 
     def histogram(self, layer: int, feature: int, bins: int = 40) -> Histogram:
@@ -185,6 +207,7 @@ class StoredIndex(StoredText):
 
         From 0 to the strongest, or for values of both signs from the smallest to the largest.
         """
+        bins = count("bins", bins)
         values = self.entries(layer, feature).value
         low = min(0.0, float(values.min())) if len(values) else 0.0
         high = max(0.0, float(values.max())) if len(values) else 1.0
@@ -210,14 +233,15 @@ class StoredIndex(StoredText):
         shift: the unit's tokens are first moved so far along the corpus, around its end. It is then
             active as often, and as densely, but not where it was: what is left is chance.
         """
-        other = layer if other_layer is None else other_layer
+        n, other = count("n", n, 0), layer if other_layer is None else other_layer
         position = (self.entries(layer, feature).position + shift) % max(1, self.n_positions)
         total = len(position)
         if total > _MOST_TOKENS:
             position = position[np.linspace(0, total - 1, _MOST_TOKENS).round().astype(np.int64)]
         counts = np.bincount(self.active_on(other, position)[1], minlength=self.n_features(other))
-        both = counts * (total / max(1, len(position)))
-        either = total + self.counts(other) - both
+        others = self.counts(other)
+        both = np.minimum(counts * (total / max(1, len(position))), others)
+        either = total + others - both
         jaccard = both / np.maximum(either, 1)
         if other == layer:
             jaccard[feature] = 0
@@ -229,7 +253,9 @@ class StoredIndex(StoredText):
         ]
 
     def active_at(self, position: int) -> list[tuple[int, int]]:
-        """The units that are active on a token, as (layer, unit)."""
+        """The units that are active on a token, as (layer, unit). Raises FeatureError for a token
+        that there is not."""
+        self.check_position(position)
         found = []
         for layer, arrays in self._layers.items():
             start, end = arrays["token_ptr"][position : position + 2]
@@ -281,6 +307,23 @@ class StoredIndex(StoredText):
             )
         start, end = found["ptr"][feature : feature + 2].tolist()
         return found, start, end
+
+
+def _opened(path: Path, names: tuple[str, ...]) -> Arrays:
+    """The arrays of a file; raises FeatureError where one is missing."""
+    found = _plain(open_arrays(path)[0])
+    if not set(names) <= set(found):
+        raise FeatureError(_STRANGE.format(path))
+    return found
+
+
+def _points(pointer: NDArray[np.int64], n: int, end: int) -> bool:
+    """Whether n spans are pointed to that lie behind each other, from 0 to `end`."""
+    return len(pointer) == n + 1 and pointer[0] == 0 and int(pointer[-1]) == end
+
+
+def _around(before: int, behind: int) -> tuple[int, int]:
+    return count("before", before, 0), count("behind", behind, 0)
 
 
 def _plain(arrays: Arrays) -> Arrays:
