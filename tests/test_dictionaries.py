@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from tiny_dictionaries import (
-    ACTIVATIONS,
     FEATURES,
     KINDS,
     LAYERS,
     WIDTH,
     activate,
+    every_dictionary,
     inputs,
     outputs,
     pre_activation,
@@ -24,16 +24,6 @@ from interp_widgets.dictionaries import (
     TopK,
     check_fits,
     reconstruct,
-)
-
-every_dictionary = pytest.mark.parametrize(
-    ("kind", "activation", "skip"),
-    [
-        (kind, activation, skip)
-        for kind in KINDS
-        for activation in ACTIVATIONS
-        for skip in (False, True)
-    ],
 )
 
 

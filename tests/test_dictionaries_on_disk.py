@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from tiny_dictionaries import ACTIVATIONS, FEATURES, KINDS, LAYERS, WIDTH, inputs, tiny
+from tiny_dictionaries import FEATURES, LAYERS, WIDTH, assert_same, every_dictionary, inputs, tiny
 
 from interp_widgets.dictionaries import (
     CrossLayerTranscoder,
@@ -29,16 +29,6 @@ from interp_widgets.dictionaries.formats.circuit_tracer import save
 ORACLES = pathlib.Path(__file__).parents[2] / "shared" / "oracles"
 needs_oracles = pytest.mark.skipif(
     not ORACLES.is_dir(), reason="the reference cases lie beside the checkout, in shared/oracles"
-)
-
-every_dictionary = pytest.mark.parametrize(
-    ("kind", "activation", "skip"),
-    [
-        (kind, activation, skip)
-        for kind in KINDS
-        for activation in ACTIVATIONS
-        for skip in (False, True)
-    ],
 )
 
 
@@ -63,17 +53,7 @@ def test_saved_and_loaded_is_the_same_bit_for_bit(
         one, other = before.layer(index), after.layer(index)
         assert other.encoder.mapped is lazy
         assert other.decoder.mapped is lazy
-        assert one.encoder.whole().equal(other.encoder.whole())
-        assert one.decoder.whole().equal(other.decoder.whole())
-        assert one.encoder_bias.equal(other.encoder_bias)
-        assert one.decoder_bias.equal(other.decoder_bias)
-        assert (one.skip is None) == (other.skip is None)
-        assert one.skip is None or one.skip.equal(other.skip)
-        assert type(one.activation) is type(other.activation)
-        if isinstance(one.activation, JumpReLU):
-            assert one.activation.threshold.equal(other.activation.threshold)
-        if isinstance(one.activation, TopK):
-            assert one.activation == other.activation
+        assert_same(one, other)
     save(after, tmp_path / "again")
     for path in (tmp_path / "set").iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()

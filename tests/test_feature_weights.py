@@ -116,25 +116,17 @@ def test_a_virtual_weight_is_what_a_decoder_in_the_stream_changes_of_a_pre_activ
 ) -> None:
     found = dictionary(kind)
     weights, expected = Weights(exact(family), found), links(family, found)
-    for source, feature in [(0, 3), (1, 0), (2, 23)]:
-        down, _ = weights.downstream(source, feature, ALL)
-        want = {
-            (at, i): float(change[feature, i])
-            for (m, at), change in expected.items()
-            if m == source
-            for i in range(FEATURES)
-        }
-        assert by_unit(down) == pytest.approx(want, abs=1e-10)
-        assert [abs(x.value) for x in down] == sorted((abs(x.value) for x in down), reverse=True)
-    for at, feature in [(0, 3), (1, 0), (2, 23)]:
-        up, _ = weights.upstream(at, feature, ALL)
-        want = {
-            (m, i): float(change[i, feature])
-            for (m, reader), change in expected.items()
-            if reader == at
-            for i in range(FEATURES)
-        }
-        assert by_unit(up) == pytest.approx(want, abs=1e-10)
+    for listed_by, end in ((weights.downstream, 0), (weights.upstream, 1)):
+        for layer, feature in [(0, 3), (1, 0), (2, 23)]:
+            listed, _ = listed_by(layer, feature, ALL)
+            want = {
+                (link[1 - end], i): float(change.select(end, feature)[i])
+                for link, change in expected.items()
+                if link[end] == layer
+                for i in range(FEATURES)
+            }
+            assert by_unit(listed) == pytest.approx(want, abs=1e-10)
+            assert listed == sorted(listed, key=lambda each: -abs(each.value))
 
 
 @pytest.mark.parametrize(

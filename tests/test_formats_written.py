@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from test_dictionaries_coder import coder, windowed
-from tiny_dictionaries import FEATURES, KINDS, LAYERS, WIDTH, inputs, tiny
+from tiny_dictionaries import FEATURES, KINDS, LAYERS, WIDTH, assert_same, inputs, tiny
 from torch import Tensor
 
 from interp_widgets.dictionaries import (
@@ -19,33 +19,16 @@ from interp_widgets.dictionaries import (
     JumpReLU,
     Layer,
     SparseCoder,
-    TopK,
     Transcoders,
     load,
     reconstruct,
     save,
 )
-from interp_widgets.dictionaries.activations import parameters
 from interp_widgets.dictionaries.labels import Label
 from interp_widgets.models.places import Place
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ACTIVATIONS = ("relu", "jumprelu", "topk", "topk_relu", "gated")
-
-
-def assert_same(one: Layer, other: Layer) -> None:
-    """Bit for bit."""
-    assert one.encoder.whole().equal(other.encoder.whole())
-    assert one.decoder.whole().equal(other.decoder.whole())
-    assert one.encoder_bias.equal(other.encoder_bias)
-    assert one.decoder_bias.equal(other.decoder_bias)
-    assert (one.skip is None) == (other.skip is None)
-    assert one.skip is None or one.skip.equal(other.skip)
-    assert type(one.activation) is type(other.activation)
-    if isinstance(one.activation, TopK):
-        assert one.activation == other.activation
-    for name, tensor in parameters(one.activation).items():
-        assert tensor.equal(parameters(other.activation)[name])
 
 
 @pytest.mark.parametrize("kind", KINDS)

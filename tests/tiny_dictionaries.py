@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -16,10 +17,21 @@ from interp_widgets.dictionaries import (
     TopK,
     Transcoders,
 )
+from interp_widgets.dictionaries.activations import parameters
 
 LAYERS, FEATURES, WIDTH, K = 3, 20, 6, 5
 KINDS = ("transcoder", "cross-layer transcoder")
 ACTIVATIONS = ("relu", "jumprelu", "topk")
+
+every_dictionary = pytest.mark.parametrize(
+    ("kind", "activation", "skip"),
+    [
+        (kind, activation, skip)
+        for kind in KINDS
+        for activation in ACTIVATIONS
+        for skip in (False, True)
+    ],
+)
 
 
 def tiny(
@@ -116,3 +128,18 @@ def outputs(
                 y = [total + value * v for total, v in zip(y, vector, strict=True)]
         result.append(y)
     return result
+
+
+def assert_same(one: Layer, other: Layer) -> None:
+    """Bit for bit."""
+    assert one.encoder.whole().equal(other.encoder.whole())
+    assert one.decoder.whole().equal(other.decoder.whole())
+    assert one.encoder_bias.equal(other.encoder_bias)
+    assert one.decoder_bias.equal(other.decoder_bias)
+    assert (one.skip is None) == (other.skip is None)
+    assert one.skip is None or one.skip.equal(other.skip)
+    assert type(one.activation) is type(other.activation)
+    if isinstance(one.activation, TopK):
+        assert one.activation == other.activation
+    for name, tensor in parameters(one.activation).items():
+        assert tensor.equal(parameters(other.activation)[name])
