@@ -222,6 +222,34 @@ def test_units_that_promote_a_token_are_those_of_the_weights(found: Index) -> No
     assert "to “da”, the first token of “dallas”" in first.why
 
 
+@pytest.mark.parametrize("layer", [0, 1, 3])
+def test_of_one_layer_all_are_found_that_promote_a_token(found: Index, layer: int) -> None:
+    """As many as are asked for, also where the units of other layers promote it more."""
+    (token,) = found.model.tokenizer("austin", add_special_tokens=False)["input_ids"]
+    everything = found.weights.promotes(token, 5 * 1152)
+    expected = [(each.layer, each.feature) for each in everything if each.layer == layer]
+    assert where(search(found, "austin", by="promotes", layer=layer)) == expected[:50]
+
+
+def test_a_token_that_the_model_does_not_know_is_a_sentence(found: Index) -> None:
+    """And not what promotes the sign for unknown ones."""
+    with pytest.raises(FeatureError, match="“\U0001f600” is not in the vocabulary of organism"):
+        search(found, "\U0001f600", by="promotes")
+
+
+def test_a_dash_is_shown_as_what_it_is(found: Index) -> None:
+    assert search(found, "austin-born", by="promotes", n=1)[0].why.endswith("of “austin-born”")
+
+
+def test_a_layer_that_there_is_not_is_a_sentence(found: Index) -> None:
+    for by in ("label", "token", "prompt", "promotes"):
+        with pytest.raises(FeatureError, match="no features of layer 99; layers: 0, 1, 2, 3, 4"):
+            search(found, "texas", by=by, layer=99)  # type: ignore[arg-type]
+        with pytest.raises(FeatureError, match="n is a whole number of at least 0, not -1"):
+            search(found, "texas", by=by, n=-1)  # type: ignore[arg-type]
+        assert search(found, "texas", by=by, n=0) == []  # type: ignore[arg-type]
+
+
 def test_the_index_itself_searches(found: Index) -> None:
     assert found.search("texas") == search(found, "texas")
     assert found.search("texas", by="token", n=3) == search(found, "texas", by="token", n=3)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries.labels import Label
-from .errors import FeatureError
+from .errors import FeatureError, count
 from .labelling.contexts import AnyIndex, stored_of
 from .labelling.occurrences import occurrences
 from .stored import StoredIndex
@@ -61,11 +61,14 @@ def search(
 
     layer: only of this layer.
 
-    Raises FeatureError for an empty query and for an unknown `by`; PromptError for a text that the
-    model cannot be run on.
+    Raises FeatureError for an empty query, for an unknown `by` or layer, and for a token that the
+    model does not know; PromptError for a text that the model cannot be run on.
     """
     if not isinstance(query, str) or not query.strip():
         raise FeatureError("There is nothing to look for: give a word, or a number such as L2/117.")
+    n = count("n", n, 0)
+    if layer is not None:
+        index.n_features(layer)  # says which layers there are
     if by == "label":
         return named(index, query, n, layer)
     if by == "token":
@@ -195,21 +198,25 @@ def promoting(index: Index, token: str, n: int = 50, layer: int | None = None) -
     ids = min((way for way in ways if way), key=len, default=None)
     if ids is None:
         raise FeatureError(f"{token!r} is no token: give a word.")
+    if ids[0] == tokenizer.unk_token_id:
+        raise FeatureError(
+            f"“{token.strip()}” is not in the vocabulary of {index.model.name}: give another word."
+        )
     shown = index.model.token_text(ids[0]).strip() or repr(index.model.token_text(ids[0]))
     part = f", the first token of “{token.strip()}”" if len(ids) > 1 else ""
-    # Layers are not asked one by one: with a layer, more are taken and the others left out.
-    found = index.weights.promotes(int(ids[0]), n if layer is None else n * len(index.layers))
+    layers = None if layer is None else (layer,)
+    found = index.weights.promotes(int(ids[0]), n, layers) if n else []
     return [
         Found(
             each.layer,
             each.feature,
             index.label(each.layer, each.feature),
-            f"adds {each.value:.2g} to “{shown}”{part}".replace("-", "−"),
+            f"adds {each.value:.2g}".replace("-", "−") + f" to “{shown}”{part}",
             float(each.z),
         )
         for each in found
-        if layer in (None, each.layer) and each.z > 0
-    ][:n]
+        if each.z > 0
+    ]
 
 
 # --- labels ------------------------------------------------------------------------------------
