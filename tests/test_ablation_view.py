@@ -28,7 +28,7 @@ from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model, ModelError, PromptError
 from interp_widgets.models.errors import InterventionError
 from interp_widgets.models.interventions import Place, feature, head, mlp, neuron, residual
-from interp_widgets.views import ablation_picture
+from interp_widgets.views import ablation_picture, pictures
 from interp_widgets.views.ablation_items import example, given
 from interp_widgets.views.ablation_live import Ablation, ablate
 from interp_widgets.views.ablation_view import AblationView
@@ -454,9 +454,9 @@ class TestPictures:
         panel = {"id": "mlp", "title": "MLP", "columns": 3}
         drawn = ablation_picture.svg(panel, values, live, ["mlp.L1.p1"])
         page = Page(drawn)
-        assert drawn.count(f'fill="{ablation_picture.POS}"') == 3
-        assert drawn.count(f'fill="{ablation_picture.NEG}"') == 2
-        assert drawn.count(f'stroke="{ablation_picture.SEL}"') == 1
+        assert drawn.count(f'fill="{pictures.POS}"') == 3
+        assert drawn.count(f'fill="{pictures.NEG}"') == 2
+        assert drawn.count(f'stroke="{pictures.SEL}"') == 1
         assert 'fill-opacity="0.500"' in drawn
         assert not {"img", "script"} & set(page.tags)
         assert "\x01" not in drawn

@@ -6,8 +6,6 @@ a saved notebook, nbviewer and a mail.
 
 from __future__ import annotations
 
-import base64
-import html
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ablation_items import shown
+from .pictures import INK, NEG, PAPER, POS, RULE, SEL, SOFT, markup, source
 
-PAPER, INK, SOFT, RULE = "#fbf8f1", "#2b2a27", "#746f66", "#ebe5d8"
-POS, NEG, SEL = "#01665e", "#a6611a", "#d6006c"
 WIDTH, LEFT, LETTERS = 372, 26, 10
 SENTENCES = {
     "empty": "No ablation.",
@@ -33,15 +30,6 @@ METHODS = {
     "zero": "A part is set to zero.",
     "mean": "A part is set to its mean over a reference text.",
 }
-
-
-def page(picture: str) -> str:
-    """A page of its own around a picture."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>Ablation</title>\n</head>\n<body>\n{picture}\n</body>\n</html>\n"
-    )
 
 
 def picture(live: Mapping[str, Any], values: bytes, result: Mapping[str, Any]) -> str:
@@ -66,9 +54,9 @@ def picture(live: Mapping[str, Any], values: bytes, result: Mapping[str, Any]) -
     )
     return (
         f'<div class="iw-kept" style="{style}">'
-        + "".join(f"<div>{_text(line)}</div>" for line in lines)
+        + "".join(f"<div>{markup(line)}</div>" for line in lines)
         + figures
-        + "".join(f"<div>{_text(line)}</div>" for line in _selection(live, result))
+        + "".join(f"<div>{markup(line)}</div>" for line in _selection(live, result))
         + f'<div style="color:{SOFT};margin-top:6px">A picture of the ablation; to click in it, '
         "run its cell again.</div></div>"
     )
@@ -130,11 +118,11 @@ def _figures(live: Mapping[str, Any], values: bytes, result: Mapping[str, Any]) 
         count = live["layers"] * panel["columns"]
         map_ = numbers[start : start + count].reshape(live["layers"], panel["columns"])
         start += count
-        code = base64.b64encode(svg(panel, map_, live, result.get("ids", [])).encode()).decode()
+        drawn = svg(panel, map_, live, result.get("ids", []))
         parts.append(
-            f'<figure style="margin:0"><figcaption><b>{_text(panel["title"])}</b></figcaption>'
-            f'<img alt="Effects by layer, {_text(panel["title"])}" width="{WIDTH}" '
-            f'style="max-width:100%" src="data:image/svg+xml;base64,{code}"></figure>'
+            f'<figure style="margin:0"><figcaption><b>{markup(panel["title"])}</b></figcaption>'
+            f'<img alt="Effects by layer, {markup(panel["title"])}" width="{WIDTH}" '
+            f'style="max-width:100%" src="{source(drawn)}"></figure>'
         )
     return (
         f'<div style="display:flex;flex-wrap:wrap;gap:8px 16px;margin:8px 0">{"".join(parts)}</div>'
@@ -205,7 +193,7 @@ def svg(
 def _label(x: float, y: float, words: str, anchor: str, colour: str) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">'
-        f"{_text(words)}</text>"
+        f"{markup(words)}</text>"
     )
 
 
@@ -213,7 +201,7 @@ def _turned(x: float, y: float, words: str, colour: str) -> str:
     words = words if len(words) <= LETTERS else words[: LETTERS - 1] + "…"
     return (
         f'<text transform="translate({x + 3.5:.1f},{y:.1f}) rotate(-90)" text-anchor="end" '
-        f'fill="{colour}">{_text(words)}</text>'
+        f'fill="{colour}">{markup(words)}</text>'
     )
 
 
@@ -224,9 +212,3 @@ def number(value: float, *, sign: bool = False) -> str:
     text = f"{value:.3g}" if abs(value) >= 1e-4 else "0"
     plus = "+" if sign and value > 0 and text != "0" else ""
     return plus + text.replace("-", "−")
-
-
-def _text(value: str) -> str:
-    # XML forbids most control characters, and a token may be one.
-    kept = "".join(c if c in "\t\n\r" or ord(c) >= 32 else "\ufffd" for c in value)
-    return html.escape(kept)

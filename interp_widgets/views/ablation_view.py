@@ -21,6 +21,7 @@ from ..files import write_whole
 from . import built
 from .kept import KeptView
 from .messages import take_over
+from .pictures import page
 
 if TYPE_CHECKING:
     from .ablation_live import Ablation
@@ -87,9 +88,7 @@ class AblationView(KeptView):
 
     def to_html(self) -> str:
         """One page with a picture of all heatmaps and of the selection; no kernel, no network."""
-        from . import ablation_picture
-
-        return ablation_picture.page(self.picture())
+        return page(self.picture(), "Ablation")
 
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""

@@ -11,7 +11,9 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-INK, SOFT, PAPER, RULE, ACT = "#2b2a27", "#746f66", "#fbf8f1", "#ebe5d8", "111,84,178"
+from .pictures import INK, PAPER, RULE, SOFT
+
+ACT = "111,84,178"
 EXAMPLES, ROWS, TOKENS = 8, 12, 9
 _CLIP = "min-width:0;overflow:hidden;white-space:nowrap;text-overflow:ellipsis"
 

@@ -19,6 +19,7 @@ from ..models import Model
 from ..models.generation import chat_prompt
 from ..models.interventions import Intervention
 from ..steering.watch import Watch
+from .pictures import page
 from .steering_dose import DoseQuestion, Doses
 from .steering_knobs import Knob, Mode, Turn, knobs_of, measured
 from .steering_rows import WHERE, Settings, Token, Variant, Where, label
@@ -407,7 +408,7 @@ class Steering:
         """One page with the texts as they stand; no kernel, no network."""
         from . import steering_picture
 
-        return steering_picture.page(steering_picture.picture(self))
+        return page(steering_picture.picture(self), "Steering")
 
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""

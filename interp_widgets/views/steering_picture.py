@@ -6,16 +6,14 @@ escaped: they are data.
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
+from .pictures import INK, PAPER, SOFT, markup
 from .steering_rows import Row, label
-from .training_figure import COLOURS
 
 if TYPE_CHECKING:
     from .steering_live import Steering
 
-INK, SOFT, RULE, PAPER = (COLOURS["light"][name] for name in ("ink", "soft", "rule", "paper"))
 FULL = 4.0  # nats at which a shading is full, as in js/steering/words.ts
 UP, DOWN = "1,102,94", "166,97,26"
 PLACES = {
@@ -30,15 +28,6 @@ SENTENCES = {
     "cancelled": "Cancelled before the end.",
     "failed": "Failed.",
 }
-
-
-def page(picture: str) -> str:
-    """A page of its own around a picture."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>Steering</title>\n</head>\n<body>\n{picture}\n</body>\n</html>\n"
-    )
 
 
 def picture(steering: Steering) -> str:
@@ -68,8 +57,8 @@ def picture(steering: Steering) -> str:
         "font:12px/1.5 Inter,Helvetica Neue,Arial,sans-serif"
     )
     return (
-        f'<div class="iw-s-kept" style="{style}"><b>{_text(settings.prompt)}</b>'
-        + "".join(f'<div style="color:{SOFT}">{_text(fact)}</div>' for fact in facts)
+        f'<div class="iw-s-kept" style="{style}"><b>{markup(settings.prompt)}</b>'
+        + "".join(f'<div style="color:{SOFT}">{markup(fact)}</div>' for fact in facts)
         + f'<div style="display:flex;gap:20px;margin:8px 0">{"".join(columns)}</div>'
         + f'<div style="color:{SOFT}">Shaded: how much steering changed a token\'s log-probability, '
         f"fully at {FULL:g} nats; dashed: less likely. A picture; to steer, run its cell again.</div>"
@@ -78,7 +67,7 @@ def picture(steering: Steering) -> str:
 
 
 def _column(name: str, what: str, row: Row) -> str:
-    head = f"<b>{_text(name)}</b>" + (f" {_text(what)}" if what else "")
+    head = f"<b>{markup(name)}</b>" + (f" {markup(what)}" if what else "")
     tokens = "".join(_token(token.text, token.change) for token in row.tokens).lstrip(" ")
     return (
         f'<div style="flex:1;min-width:0"><div style="color:{SOFT}">{head}</div>'
@@ -88,7 +77,7 @@ def _column(name: str, what: str, row: Row) -> str:
 
 def _token(text: str, change: float | None) -> str:
     if change is None or abs(change) < 0.05:
-        return _text(text)
+        return markup(text)
     strength = min(1.0, abs(change) / FULL)
     colour = UP if change > 0 else DOWN
     dashed = "" if change > 0 else f";border-bottom:1px dashed rgb({DOWN})"
@@ -96,9 +85,5 @@ def _token(text: str, change: float | None) -> str:
     blank = text[: len(text) - len(bare)]
     return (
         f'{blank}<span style="background:rgba({colour},{0.08 + 0.4 * strength:.2f}){dashed}">'
-        f"{_text(bare)}</span>"
+        f"{markup(bare)}</span>"
     )
-
-
-def _text(value: str) -> str:
-    return html.escape(value)

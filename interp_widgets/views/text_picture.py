@@ -6,22 +6,20 @@ survives a saved notebook, nbviewer and a mail. `TextView.to_html` writes a page
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .pictures import INK, NEG, PAPER, POS, RULE, SEL, SOFT, markup, source
 from .text_ranking import Ranked
 from .text_wire import Rows
 
 if TYPE_CHECKING:
     from .text_live import Text
 
-PAPER, INK, SOFT, RULE = "#fbf8f1", "#2b2a27", "#746f66", "#ebe5d8"
-POS, NEG, SEL, ACT = "#01665e", "#a6611a", "#d6006c", "#6f54b2"
+ACT = "#6f54b2"
 ROWS, LEFT, ROW, LETTERS = 15, 250, 20, 12
 COLUMN = (14.0, 44.0)
 SENTENCES = {
@@ -43,10 +41,9 @@ def picture(seen: Text) -> str:
             first += ", by mean strength on the underlined tokens minus elsewhere"
         lines.append(f"{first}; full colour is strong for the layer on this prompt.")
         drawn = svg(shown.rows, found, shown.texts, seen.selected, seen.tokens)
-        code = base64.b64encode(drawn.encode()).decode()
         figure = (
             '<img alt="Features by tokens" style="max-width:100%;margin-top:6px" '
-            f'src="data:image/svg+xml;base64,{code}">'
+            f'src="{source(drawn)}">'
         )
     style = (
         f"max-width:900px;padding:12px 16px;border-radius:6px;background:{PAPER};color:{INK};"
@@ -58,7 +55,7 @@ def picture(seen: Text) -> str:
     return (
         f'<div class="iw-kept" style="{style}">'
         f'<div style="font-size:14px;line-height:1.7;white-space:pre-wrap">{text}</div>'
-        + "".join(f"<div>{_text(line)}</div>" for line in lines if line)
+        + "".join(f"<div>{markup(line)}</div>" for line in lines if line)
         + figure
         + f'<div style="color:{SOFT};margin-top:6px">A picture of the text view; to brush in it, '
         "run its cell again.</div></div>"
@@ -90,7 +87,7 @@ def svg(
         color = SEL if at in tokens else SOFT
         parts.append(
             f'<text transform="translate({x:.1f},{top - 6}) rotate(-90)" fill="{color}">'
-            f"{_text(name)}</text>"
+            f"{markup(name)}</text>"
         )
     for place, each in enumerate(found):
         y = top + place * ROW
@@ -100,7 +97,7 @@ def svg(
         value = f"{each.value:.2f}".replace("-", "−")
         parts.append(
             f'<path d="M0 {y}H{width:.0f}" stroke="{RULE}"/>'
-            f'<text x="4" y="{y + 14}" fill="{SEL if unit in selected else INK}">{_text(label)}</text>'
+            f'<text x="4" y="{y + 14}" fill="{SEL if unit in selected else INK}">{markup(label)}</text>'
             f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end" fill="{SOFT}">{value}</text>'
         )
         parts += _cells(rows, unit, y, column)
@@ -154,16 +151,10 @@ def _prompt(
             style += f";border-bottom:2px solid {SEL}"
         blank = text[: len(text) - len(word)]
         found.append(
-            blank + (f'<span style="{style}">{_text(word)}</span>' if style else _text(word))
+            blank + (f'<span style="{style}">{markup(word)}</span>' if style else markup(word))
         )
     return "".join(found)
 
 
 def _clip(text: str, letters: int) -> str:
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
-
-
-def _text(value: str) -> str:
-    # XML forbids most control characters, and a token may be one.
-    kept = "".join(c if c in "\t\n\r" or ord(c) >= 32 else "\ufffd" for c in value)
-    return html.escape(kept)

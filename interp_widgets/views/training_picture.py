@@ -7,7 +7,6 @@ axes, curves of their own) is in the picture, too.
 
 from __future__ import annotations
 
-import base64
 import html
 import math
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .pictures import INK, PAPER, RULE, SOFT, markup, source
 from .training_figure import COLOURS, CONTROL
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 760, 400
 LEFT, RIGHT, TOP, BOTTOM = 44, 14, 24, 34
-INK, SOFT, RULE = (COLOURS["light"][name] for name in ("ink", "soft", "rule"))
 SENTENCES = {
     "empty": "No training.",
     "computing": "Still training when this picture was taken.",
@@ -33,15 +32,6 @@ SENTENCES = {
     "failed": "Failed.",
 }
 NAMES = {"loss": "loss", "fvu": "FVU", "l0": "L0", "dead_share": "dead"}
-
-
-def page(picture: str) -> str:
-    """A page of its own around a picture."""
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>Training</title>\n</head>\n<body>\n{picture}\n</body>\n</html>\n"
-    )
 
 
 def picture(
@@ -72,20 +62,18 @@ def picture(
     ]
     charts = ""
     if figure is not None:
-        code = base64.b64encode(svg(figure).encode()).decode()
         charts = (
             f'<img alt="Loss, FVU, L0, dead features and densities" width="{WIDTH}" '
-            f'style="max-width:100%" src="data:image/svg+xml;base64,{code}">'
+            f'style="max-width:100%" src="{source(svg(figure))}">'
         )
-    paper = COLOURS["light"]["paper"]
     style = (
-        f"max-width:800px;padding:12px 16px;border-radius:6px;background:{paper};color:{INK};"
+        f"max-width:800px;padding:12px 16px;border-radius:6px;background:{PAPER};color:{INK};"
         "font:12px/1.4 Inter,Helvetica Neue,Arial,sans-serif"
     )
     return (
-        f'<div class="iw-kept" style="{style}"><b>{_text(title)}</b>'
-        + "".join(f"<div>{_text(fact)}</div>" for fact in facts)
-        + f'<div style="color:{SOFT}">{_text(" · ".join(numbers))}</div>{charts}'
+        f'<div class="iw-kept" style="{style}"><b>{markup(title)}</b>'
+        + "".join(f"<div>{markup(fact)}</div>" for fact in facts)
+        + f'<div style="color:{SOFT}">{markup(" · ".join(numbers))}</div>{charts}'
         + _features(features)
         + f'<div style="color:{SOFT};margin-top:6px">A picture of the training; to see it live, '
         "run its cell again.</div></div>"
@@ -125,16 +113,12 @@ def _example(examples: list[Mapping[str, Any]]) -> str:
         line = ";text-decoration:underline" if at == trigger else ""
         # Part of a character has no text of its own, but the strongest token must be seen.
         shown = _visible(token) or ("\ufffd" if at == trigger else "")
-        parts.append(f'<span style="white-space:pre;{shade}{line}">{_text(shown)}</span>')
+        parts.append(f'<span style="white-space:pre;{shade}{line}">{markup(shown)}</span>')
     return "".join(parts)
 
 
 def _visible(token: str) -> str:
     return token.replace("\n", "⏎").replace("\t", "⇥")
-
-
-def _text(value: str) -> str:
-    return html.escape(value)
 
 
 # --- the charts ----------------------------------------------------------------------------------
@@ -242,7 +226,7 @@ def _scale(ends: tuple[float, float], start: float, stop: float) -> Any:
 def _label(x: float, y: float, words: str, anchor: str, colour: str, size: int) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" '
-        f'font-size="{size}">{_text(words)}</text>'
+        f'font-size="{size}">{markup(words)}</text>'
     )
 
 

@@ -19,6 +19,7 @@ from ..files import write_whole
 from . import built
 from .kept import KeptView
 from .messages import is_number
+from .pictures import page
 
 if TYPE_CHECKING:
     from plotly.graph_objects import FigureWidget
@@ -136,9 +137,7 @@ class TrainingView(KeptView):
 
         For charts that zoom: `training.figure.write_html(path)`, plotly's own.
         """
-        from . import training_picture
-
-        return training_picture.page(self._picture())
+        return page(self._picture(), "Training")
 
     def save_html(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes `to_html()` to `path` and returns it."""
