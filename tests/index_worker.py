@@ -28,6 +28,7 @@ from interp_widgets.features import (
     arrays,
     building,
     folder,
+    merged,
     merging,
     shards,
     stored,
@@ -38,9 +39,8 @@ from interp_widgets.models import Model
 
 SHARD_TOKENS = 60
 WRITING = {module.__file__ for module in (files, arrays, merging)}
-WATCHED = WRITING | {
-    module.__file__ for module in (about, building, folder, shards, stored, stored_text, windows)
-}
+READING = {module.__file__ for module in (about, merged, stored, stored_text)}
+WATCHED = WRITING | READING | {m.__file__ for m in (building, folder, shards, windows)}
 PARTS = ("all", "encoding", "writing", "merging")
 
 

@@ -4,7 +4,7 @@ values.py, errors.py                                  what an index speaks in
 units.py, marks.py                                    what is indexed
 shards.py, building.py, distributed.py                a pass over a corpus
 folder.py, merging.py, arrays.py, sizes.py            the files it puts down
-about.py, stored.py, stored_text.py                   reading what the pass left
+about.py, merged.py, stored.py, stored_text.py        reading what the pass left
 weights/                                              what the weights say
 labelling/, search.py                                 labels: kept, proposed, tested, found
 card.py, card_rows.py, neuronpedia/, foreign.py       everything of one feature, as JSON

@@ -14,16 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .about import read_about
-from .arrays import Arrays, open_arrays
+from .arrays import Arrays
 from .errors import FeatureError, count
-from .merging import layer_file, tokens_file
+from .merged import open_layer, open_tokens
 from .stored_text import StoredText
 from .values import Entries, Example, Group, Histogram, Together
 
 #: Co-activation is counted on at most so many of a unit's tokens, evenly spaced.
 _MOST_TOKENS = 2000
-_OF_LAYER = ("ptr", "position", "value", "strongest", "token_ptr", "token_unit")
-_STRANGE = "{} does not belong to this index: remove the folder and make the index again."
 
 
 class StoredIndex(StoredText):
@@ -41,30 +39,11 @@ class StoredIndex(StoredText):
                 "folder=...) with this folder, which begins or goes on."
             )
         self.about = about
-        path = tokens_file(self.folder, about.generation)
-        found = _opened(path, ("ids", "text", "text_ptr", "window_ptr", "document"))
-        ends = len(found["ids"]), len(found["document"]), len(found["text"])
-        if not (
-            _points(found["text_ptr"], ends[0], ends[2])
-            and _points(found["window_ptr"], ends[1], ends[0])
-        ):
-            raise FeatureError(_STRANGE.format(path))
-        super().__init__(found)
-        self._layers: dict[int, Arrays] = {}
-        for layer, size in zip(about.layers, about.sizes, strict=True):
-            path = layer_file(self.folder, about.generation, layer)
-            found = _opened(path, _OF_LAYER)
-            entries = len(found["position"])
-            same = all(len(found[name]) == entries for name in ("value", "token_unit"))
-            if not (
-                same
-                and len(found["strongest"]) == size
-                and _points(found["ptr"], size, entries)
-                and (np.diff(found["ptr"]) >= 0).all()
-                and _points(found["token_ptr"], self.n_positions, entries)
-            ):
-                raise FeatureError(_STRANGE.format(path))
-            self._layers[layer] = found
+        super().__init__(open_tokens(self.folder, about.generation))
+        self._layers = {
+            layer: open_layer(self.folder, about.generation, layer, size, self.n_positions)
+            for layer, size in zip(about.layers, about.sizes, strict=True)
+        }
 
     def __repr__(self) -> str:
         a = self.about
@@ -309,26 +288,8 @@ class StoredIndex(StoredText):
         return found, start, end
 
 
-def _opened(path: Path, names: tuple[str, ...]) -> Arrays:
-    """The arrays of a file; raises FeatureError where one is missing."""
-    found = _plain(open_arrays(path)[0])
-    if not set(names) <= set(found):
-        raise FeatureError(_STRANGE.format(path))
-    return found
-
-
-def _points(pointer: NDArray[np.int64], n: int, end: int) -> bool:
-    """Whether n spans are pointed to that lie behind each other, from 0 to `end`."""
-    return len(pointer) == n + 1 and pointer[0] == 0 and int(pointer[-1]) == end
-
-
 def _around(before: int, behind: int) -> tuple[int, int]:
     return count("before", before, 0), count("behind", behind, 0)
-
-
-def _plain(arrays: Arrays) -> Arrays:
-    """The same mapped arrays without memmap's bookkeeping, which costs more than a small slice."""
-    return {name: np.asarray(array) for name, array in arrays.items()}
 
 
 def _largest_first(values: NDArray[np.float32], few: int) -> Iterator[int]:
