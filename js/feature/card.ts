@@ -4,37 +4,25 @@
  */
 import { h } from "../shared/dom";
 import { signed } from "../shared/format";
-import { histogram, shareBar, shareTick } from "./bars";
+import { shareBar } from "./bars";
+import { drawActivations, drawDensity, type Often, type Strongly } from "./charts";
 import { exampleList, groupList, topOf } from "./examples";
 import { LabelLine } from "./label";
 import { logitLists } from "./logits";
 import { neighbourList } from "./neighbours";
 import { Section } from "./section";
+import { SECTIONS } from "./sections";
 import type { Card, CardExample, CardPort, Control, FiringShown, ProposalsShown } from "./state";
 import { TestText } from "./test-text";
-import { activationsText, densityText, effectText } from "./words";
+import { effectText, silentText } from "./words";
 
 /** So many examples before “more”: on each side of zero, where a unit has two. */
 const FIRST = 8;
 const FIRST_BELOW = 4;
+/** So long a card that makes room for another one stays in sight. */
+const LEAVING_MS = 500;
 
 type Lists = Parameters<typeof neighbourList>[0];
-
-export const SECTIONS = {
-  examples: "The strongest places in the indexed texts, centred on the token it fires on",
-  negative: "Where it is most strongly below zero: neurons and directions have two sides",
-  groups: "Examples from every range of strength, not only the strongest",
-  density: "How often it fires, among all features of its layer; the axis is logarithmic",
-  activations: "How strongly it fires, over all tokens on which it does",
-  logits:
-    "Next tokens that it raises and lowers by its direct path to the output, scales of norms left out",
-  similar: "Features of any layer whose decoder points the same way (cosine)",
-  together: "Features that fire on the same tokens: shared tokens over all tokens of either",
-  upstream: "Features whose decoders feed its encoder (virtual weights)",
-  downstream: "Features whose encoders its decoder feeds (virtual weights)",
-  effect:
-    "Who reads what it writes, by layer: squared cosines of the ten strongest readers, above what random directions get",
-} as const;
 
 export class FeatureCard {
   readonly el: HTMLElement;
@@ -44,11 +32,15 @@ export class FeatureCard {
   private readonly message = h("p", { class: "iw-c-message", attrs: { role: "status" } });
   private readonly content: HTMLElement;
   private readonly notes = h("div", { class: "iw-c-notes" });
-  private readonly examples: Section<{ list: readonly CardExample[]; shown: number }>;
+  private readonly examples: Section<{ list: readonly CardExample[]; shown: number } | string>;
   private readonly negative: Section<{ list: readonly CardExample[]; shown: number }>;
   private readonly groups: Section<Card["groups"]>;
-  private readonly density: Section<Card>;
-  private readonly activations: Section<Card>;
+  private readonly density = new Section<Often>("how often", SECTIONS.density, drawDensity);
+  private readonly activations = new Section<Strongly>(
+    "how strongly",
+    SECTIONS.activations,
+    drawActivations,
+  );
   private readonly logits = new Section<NonNullable<Card["logits"]>>(
     "writes to the output",
     SECTIONS.logits,
@@ -65,6 +57,9 @@ export class FeatureCard {
   );
   private readonly openGroups = new Set<string>();
   private card: Card | null = null;
+  /** Whose card was shown last, also while there is none. */
+  private name = "";
+  private leaving: ReturnType<typeof setTimeout> | undefined;
   private firing: FiringShown | null = null;
   private unable = "";
   private shown = FIRST;
@@ -72,13 +67,16 @@ export class FeatureCard {
 
   constructor(port: CardPort, signal: AbortSignal) {
     this.label = new LabelLine(port);
-    this.test = new TestText((text) => port.test(text), signal);
-    const copy = (text: string) => this.test.copy(text);
-    this.examples = new Section("fires on", SECTIONS.examples, ({ list, shown }) =>
-      exampleList(list, copy, shown, (more) => {
-        this.shown = more;
-        this.render();
-      }),
+    this.test = new TestText((text) => port.test?.(text), signal);
+    this.test.el.hidden = port.test === undefined;
+    const copy = port.test ? (text: string) => this.test.copy(text) : null;
+    this.examples = new Section("fires on", SECTIONS.examples, (found) =>
+      typeof found === "string"
+        ? [h("p", { class: "iw-c-soft" }, found)]
+        : exampleList(found.list, copy, found.shown, (more) => {
+            this.shown = more;
+            this.render();
+          }),
     );
     this.negative = new Section("below zero on", SECTIONS.negative, ({ list, shown }) =>
       exampleList(list, copy, shown, (more) => {
@@ -87,11 +85,13 @@ export class FeatureCard {
       }),
     );
     this.groups = new Section("by strength", SECTIONS.groups, (groups) =>
-      groupList(groups, this.card ? topOf(this.card) : 0, copy, this.openGroups),
-    );
-    this.density = new Section("how often", SECTIONS.density, (card) => drawDensity(card));
-    this.activations = new Section("how strongly", SECTIONS.activations, (card) =>
-      drawActivations(card),
+      groupList(
+        groups,
+        this.card ? topOf(this.card) : 0,
+        copy,
+        this.openGroups,
+        (this.card?.negative.length ?? 0) > 0,
+      ),
     );
     const list = (title: string, help: string) =>
       new Section<Lists>(title, help, (rows) => neighbourList(rows, port));
@@ -118,11 +118,12 @@ export class FeatureCard {
         this.density.el,
         this.activations.el,
         this.logits.el,
-        ...Object.values(this.lists).map(({ el }) => el),
         this.effect.el,
-        this.notes,
       ),
+      h("div", { class: "iw-c-relations" }, ...Object.values(this.lists).map(({ el }) => el)),
+      this.notes,
     );
+    signal.addEventListener("abort", () => clearTimeout(this.leaving));
     this.el = h(
       "article",
       { class: "iw-card", attrs: { "aria-label": "Feature" } },
@@ -135,16 +136,44 @@ export class FeatureCard {
 
   /** A card, or a sentence in place of one; with both, the sentence stands above. */
   set(card: Card | null, message = ""): void {
-    if (card && this.card && card.name !== this.card.name) {
+    if (card && card.name !== this.name) {
+      this.name = card.name;
       this.shown = FIRST;
       this.shownBelow = FIRST_BELOW;
       this.openGroups.clear();
       this.firing = null;
       this.label.showProposals(null);
     }
+    clearTimeout(this.leaving);
+    this.setLeaving(false);
     this.card = card;
     this.message.textContent = message;
     this.render();
+  }
+
+  /**
+   * Another card is on its way: this one steps back, and can no longer be changed. A sentence takes
+   * its place where that lasts. A card that comes in a moment does not flicker.
+   */
+  leave(message: string): void {
+    if (!this.card) {
+      this.set(null, message);
+      return;
+    }
+    this.setLeaving(true);
+    this.el.dataset.iwPending = "true";
+    clearTimeout(this.leaving);
+    this.leaving = setTimeout(() => this.set(null, message), LEAVING_MS);
+  }
+
+  /** All but the test text, which stays from one feature to the next. */
+  private setLeaving(leaving: boolean): void {
+    const { examples, negative, groups } = this;
+    const [, ...beside] = this.content.children;
+    for (const el of [this.label.el, examples.el, negative.el, groups.el, ...beside]) {
+      el.classList.toggle("iw-c-leaving", leaving);
+      el.toggleAttribute("inert", leaving);
+    }
   }
 
   setFiring(firing: FiringShown | null): void {
@@ -181,13 +210,17 @@ export class FeatureCard {
     this.test.setUnable(this.unable);
     this.test.show(this.firing, topOf(card));
     const { examples, negative, groups, density, activations } = card;
-    const list = examples.length > 0 ? { list: examples, shown: this.shown } : null;
-    this.examples.set(list, false, list ? "strongest first" : "");
+    const silent = card.indexed && card.density?.count === 0;
+    const alone = silent ? silentText(card, !this.test.el.hidden && this.unable === "") : null;
+    const list = examples.length > 0 ? { list: examples, shown: this.shown } : alone;
+    this.examples.set(list, false, examples.length > 0 ? "strongest first" : "");
     const below = negative.length > 0 ? { list: negative, shown: this.shownBelow } : null;
     this.negative.set(below, false, "strongest first");
     this.groups.set(groups.length > 0 ? groups : null, false);
-    this.density.set(density && density.counts.length > 0 ? card : null, false);
-    this.activations.set(activations && activations.counts.length > 0 ? card : null, false);
+    const { unit, layer } = card;
+    this.density.set(density && density.counts.length > 0 ? { density, unit, layer } : null, false);
+    const some = activations?.counts.some((n) => n > 0);
+    this.activations.set(some ? { activations, times: density?.count ?? null } : null, false);
     this.renderWeights(card);
     this.notes.replaceChildren(...card.notes.map((note) => h("p", { class: "iw-c-soft" }, note)));
   }
@@ -233,40 +266,4 @@ export class FeatureCard {
     this.lists.downstream.set(down, awaited);
     this.effect.set(card.effect && card.effect.length > 0 ? card.effect : null, awaited);
   }
-}
-
-function drawDensity(card: Card): HTMLElement[] {
-  const { density } = card;
-  if (!density) return [];
-  const says = densityText(card);
-  return [
-    histogram({
-      edges: density.edges,
-      counts: density.counts,
-      mark: density.value && density.value > 0 ? Math.log10(density.value) : null,
-      markName: "this",
-      tick: shareTick,
-      className: "iw-c-ink",
-      says: `Share of tokens on which features fire, by number of features. ${says}`,
-    }),
-    h("p", { class: "iw-c-soft" }, says),
-  ];
-}
-
-function drawActivations(card: Card): HTMLElement[] {
-  const { activations } = card;
-  if (!activations) return [];
-  const says = activationsText(card);
-  return [
-    histogram({
-      edges: activations.edges,
-      counts: activations.counts,
-      mark: activations.here,
-      markName: "here",
-      tick: (edge) => signed(edge, 1).replace(/^\+/, ""),
-      className: "iw-c-act",
-      says: `Activations, by number of tokens. ${says}`,
-    }),
-    h("p", { class: "iw-c-soft" }, says),
-  ];
 }

@@ -4,10 +4,13 @@ import { kwicLine, plainText, strongest } from "../shared/example";
 import { count, number } from "../shared/format";
 import type { Card, CardExample, Group } from "./state";
 
+/** What a click on an example does with its text; null: there is nobody to try it. */
+export type Copy = ((text: string) => void) | null;
+
 /** Lines centred on the trigger; a click copies one into the test text. `onMore`: how many now. */
 export function exampleList(
   examples: readonly CardExample[],
-  copy: (text: string) => void,
+  copy: Copy,
   shown = examples.length,
   onMore?: (shown: number) => void,
 ): Child[] {
@@ -26,19 +29,22 @@ export function exampleList(
   return [list, more];
 }
 
-function exampleRow(example: CardExample, top: number, copy: (text: string) => void): HTMLElement {
+function exampleRow(example: CardExample, top: number, copy: Copy): HTMLElement {
   const value = example.activations[example.trigger] ?? 0;
   const text = plainText(example);
   const from = example.document === null ? "" : `, text ${count(example.document)}`;
-  const el = button("", () => copy(text), {
-    class: "iw-c-example",
-    title: `${text}\nactivation ${number(value)}${from}. Click to copy it into the test text.`,
-    attrs: { "aria-label": `${number(value)}: ${text}. Copy to the test text` },
-  });
-  el.replaceChildren(
+  const facts = `${text}\nactivation ${number(value)}${from}`;
+  const parts = [
     kwicLine(example, top),
     h("span", { class: "iw-c-number", attrs: { "aria-hidden": "true" } }, number(value)),
-  );
+  ];
+  if (!copy) return h("div", { class: "iw-c-example", title: facts }, ...parts);
+  const el = button("", () => copy(text), {
+    class: "iw-c-example",
+    title: `${facts}. Click to copy it into the test text.`,
+    attrs: { "aria-label": `${number(value)}: ${text}. Copy to the test text` },
+  });
+  el.replaceChildren(...parts);
   return el;
 }
 
@@ -46,9 +52,11 @@ function exampleRow(example: CardExample, top: number, copy: (text: string) => v
 export function groupList(
   groups: readonly Group[],
   top: number,
-  copy: (text: string) => void,
+  copy: Copy,
   open: Set<string>,
+  twoSided = false,
 ): Child[] {
+  const side = twoSided ? ", of either sign" : "";
   return groups.map((group) => {
     const body = h("ol", { class: "iw-c-examples" });
     const fill = () => {
@@ -67,7 +75,7 @@ export function groupList(
           { class: "iw-c-soft" },
           group.low === null || group.high === null
             ? ""
-            : `activation ${number(group.low)} to ${number(group.high)}`,
+            : `activation ${number(group.low)} to ${number(group.high)}${side}`,
         ),
       ),
       body,

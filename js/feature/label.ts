@@ -1,15 +1,18 @@
 /**
  * What the feature is called, by whom, and how well that holds. A click (or Enter, or F2) makes the
- * name a field: Enter keeps, Escape forgets; leaving the field keeps, too. Suggestions come with
- * their scores, and one click takes one over.
+ * name a field: Enter keeps, Escape forgets; leaving the field keeps, too.
  */
 import { button, h } from "../shared/dom";
 import { triggerName } from "../shared/example";
 import { count } from "../shared/format";
 import type { Card, CardPort, ProposalsShown } from "./state";
+import { Suggestions } from "./suggestions";
 import { factsText, origin, SCORE_HELP, scoreText } from "./words";
 
 const LONGEST = 200;
+
+const focusedIn = (el: HTMLElement): Element | null =>
+  (el.getRootNode() as Document | ShadowRoot).activeElement;
 
 export class LabelLine {
   readonly el = h("header", { class: "iw-c-head" });
@@ -27,15 +30,13 @@ export class LabelLine {
   private readonly steer: HTMLButtonElement;
   private readonly compare: HTMLButtonElement;
   private readonly close: HTMLButtonElement;
-  private readonly suggestions = h("div", {
-    class: "iw-c-suggestions",
-    attrs: { hidden: true, "aria-live": "polite" },
-  });
+  private readonly suggestions: Suggestions;
   private card: Card | null = null;
   private unable = false;
   private changed = false;
   private undoable = true;
   private editing = false;
+  private proposing = false;
 
   constructor(private readonly port: CardPort) {
     this.title = button("", () => this.edit(), { class: "iw-c-title" });
@@ -57,9 +58,7 @@ export class LabelLine {
         },
       },
     });
-    this.propose = button("suggest", () => port.propose?.(), {
-      title: "Suggest labels from the examples and logits; each is tested on held-out text",
-    });
+    this.propose = button("suggest", () => port.propose?.());
     this.undo = button("undo", () => port.undo?.(), { title: "Take back the last label" });
     this.undo.hidden = true;
     this.steer = button("steer", () => port.steer?.(), {
@@ -69,7 +68,8 @@ export class LabelLine {
       title: "Open another feature beside this one",
     });
     this.close = button("close", () => port.close?.(), { title: "Back to one feature" });
-    this.provenance = h("div", { class: "iw-c-provenance" }, this.chip, this.score);
+    this.suggestions = new Suggestions(port, () => this.propose.focus({ preventScroll: true }));
+    this.provenance = h("div", { class: "iw-c-provenance" }, this.chip, " ", this.score);
     this.titleBox.append(this.title, this.fixed, this.input, this.code);
     this.el.append(
       h(
@@ -88,7 +88,7 @@ export class LabelLine {
       ),
       this.provenance,
       this.facts,
-      this.suggestions,
+      this.suggestions.el,
     );
   }
 
@@ -120,6 +120,7 @@ export class LabelLine {
     this.showProvenance(card);
     this.facts.textContent = factsText(card);
     this.propose.hidden = unable || !this.port.propose || !card.indexed;
+    this.showPropose();
     this.compare.hidden = unable || !this.port.compare;
     this.close.hidden = !this.port.close;
     this.steer.hidden = unable || !this.port.steer;
@@ -147,29 +148,23 @@ export class LabelLine {
   }
 
   showProposals(shown: ProposalsShown | null): void {
-    this.suggestions.hidden = shown === null;
-    if (!shown) {
-      this.suggestions.replaceChildren();
-      return;
-    }
-    this.propose.disabled = shown.state === "computing";
-    const waiting = shown.state === "computing" ? "looking for labels and testing them …" : "";
-    const none = shown.proposals.length === 0 ? "No label suggests itself for this feature." : "";
-    const sentence = waiting || shown.message || none;
-    this.suggestions.replaceChildren(
-      ...shown.proposals.map((proposal, at) => {
-        const el = button("", () => this.port.accept?.(at), {
-          class: "iw-c-suggestion",
-          title: `${proposal.rule}. Click to take it as the label.`,
-        });
-        el.replaceChildren(
-          h("span", { class: "iw-c-name" }, proposal.text),
-          h("span", { class: "iw-c-soft" }, scoreText(proposal)),
-        );
-        return el;
-      }),
-      ...(sentence ? [h("p", { class: "iw-c-soft" }, sentence)] : []),
-    );
+    // What was chosen from is gone; the name that it became is what one goes on with.
+    const focused = focusedIn(this.el);
+    const inside = this.suggestions.el.contains(focused);
+    this.proposing = shown?.state === "computing";
+    this.suggestions.show(shown);
+    if (this.proposing && focused === this.propose)
+      this.suggestions.el.focus({ preventScroll: true });
+    if (inside && this.suggestions.el.hidden) this.title.focus({ preventScroll: true });
+    this.showPropose();
+  }
+
+  private showPropose(): void {
+    const silent = this.card?.density?.count === 0;
+    this.propose.disabled = this.proposing || silent;
+    this.propose.title = silent
+      ? "There is nothing to count: it is active nowhere in the indexed texts"
+      : "Suggest labels from the examples and logits; each is tested on held-out text";
   }
 
   edit(): void {

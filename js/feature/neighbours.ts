@@ -22,21 +22,27 @@ export function neighbourList(list: NeighbourList, port: CardPort): Child[] {
   const largest = Math.max(...rows.map(({ value }) => Math.abs(value)));
   const most = Math.max(1e-9, Math.abs(control?.value ?? 0), largest);
   const line = control ? Math.abs(control.value) / most : null;
-  const items = rows.map((row) =>
-    h("li", {}, rowOf(row, dataBar(nameOf(row), row.value, most, line, list.print), port)),
+  const item = (row: Neighbour) =>
+    h("li", {}, rowOf(row, dataBar(nameOf(row), row.value, most, line, list.print), port));
+  const first = rows.length === FIRST + 1 ? rows.length : FIRST;
+  const box = h(
+    "ol",
+    { class: "iw-c-databars", attrs: { "aria-label": list.name } },
+    ...rows.slice(0, first).map(item),
   );
-  const rest = items.slice(FIRST);
-  for (const item of rest) item.hidden = true;
   const more =
-    rest.length > 1 &&
-    button(`+${count(rest.length)} more`, () => {
-      for (const item of rest) item.hidden = false;
-      if (more) more.remove();
-      rest[0].querySelector<HTMLElement>("button")?.focus();
-    });
-  if (rest.length === 1) rest[0].hidden = false;
+    rows.length > first &&
+    button(
+      `+${count(rows.length - first)} more`,
+      () => {
+        box.append(...rows.slice(first).map(item));
+        if (more) more.remove();
+        box.children[first].querySelector<HTMLElement>("button")?.focus();
+      },
+      { class: "iw-c-more" },
+    );
   return [
-    h("ol", { class: "iw-c-databars", attrs: { "aria-label": list.name } }, ...items),
+    box,
     more,
     control &&
       h("p", { class: "iw-c-soft iw-c-controltext" }, controlText(list.controlName, control)),

@@ -1,7 +1,10 @@
 /** Cards in a page of their own: no kernel, no network. `features.page` writes such pages. */
 import { h } from "../shared/dom";
+import { rows } from "../shared/help";
 import { followTheme } from "../shared/theme";
 import { FeatureCard } from "./card";
+import { cardLegend } from "./legend";
+import { WORDS } from "./sections";
 import type { Card } from "./state";
 
 interface Page {
@@ -26,11 +29,11 @@ export function mountCards(mount: HTMLElement, { title, cards }: Page): HTMLElem
     class: "iw-root iw-cards",
     attrs: { "data-iw-state": "ready", role: "region", "aria-label": title || "Features" },
   });
-  if (title) root.append(h("h3", { class: "iw-cardstitle" }, title));
+  // A card says its own name.
+  if (title && title !== cards[0]?.name) root.append(h("h3", { class: "iw-cardstitle" }, title));
   for (const card of cards) {
     const shown = new FeatureCard(
       {
-        test() {},
         label() {},
         open: (layer, feature) => {
           const place = places.get(`L${layer}/${feature}`);
@@ -49,7 +52,24 @@ export function mountCards(mount: HTMLElement, { title, cards }: Page): HTMLElem
     root.append(shown.el);
   }
   if (cards.length === 0) root.append(h("p", { class: "iw-cardsempty" }, "No features."));
+  else root.append(foot());
   mount.append(root);
   followTheme(root, () => {}, signal);
   return root;
+}
+
+/** Marks and words explained, for a page that has no help over it. */
+function foot(): HTMLElement {
+  return h(
+    "div",
+    { class: "iw-cardsfoot" },
+    cardLegend(),
+    h(
+      "details",
+      {},
+      h("summary", {}, "what the words mean"),
+      h("div", { class: "iw-help" }, h("dl", {}, ...rows(WORDS))),
+    ),
+    h("p", { class: "iw-c-soft" }, NO_KERNEL),
+  );
 }

@@ -140,7 +140,8 @@ export interface ProposalsShown {
 
 /** What the card asks of its host; without an optional part, its button is not there. */
 export interface CardPort {
-  test(text: string): void;
+  /** Without it there is nobody to run a text, and no field for one. */
+  test?(text: string): void;
   /** An empty text takes the label away. */
   label(text: string): void;
   undo?(): void;

@@ -119,7 +119,12 @@ export class TestText {
             class: "iw-c-token",
             attrs: { "data-at": at, tabindex: at === Math.max(0, peak) ? 0 : -1 },
           },
-          ...tokenParts(visible(token), firing.activations[at] ?? 0, scale, at === peak),
+          ...tokenParts(
+            visible(at === 0 ? token.trimStart() || token : token),
+            firing.activations[at] ?? 0,
+            scale,
+            at === peak,
+          ),
         ),
       ),
     );

@@ -5,21 +5,29 @@ import type { Card, Control, Label } from "./state";
 type Score = Pick<Label, "score" | "low" | "high" | "control" | "samples"> &
   Partial<Pick<Label, "active" | "by" | "testing">>;
 
+/** “.94 [.90, .97]” and, of random labels, “.51”. */
+export function scoreParts({ score, low, high, control }: Score): readonly [string, string] {
+  if (score === null) return ["not tested", ""];
+  const range = low !== null && high !== null ? ` [${probability(low)}, ${probability(high)}]` : "";
+  return [`${probability(score)}${range}`, control === null ? "" : probability(control)];
+}
+
+/** “on 12 active and 400 other tokens” */
+export function samplesText({ samples, active }: Score): string {
+  if (active !== undefined)
+    return `on ${plural(active, "active", "active")} and ${count(samples - active)} other tokens`;
+  return samples > 0 ? `on ${plural(samples, "sample")}` : "";
+}
+
 /** “separates .94 [.90, .97]; random labels .51 on 12 active and 400 other tokens” */
 export function scoreText(label: Score): string {
-  const { score, low, high, control, samples, active } = label;
-  if (score === null) return label.testing ? "testing it on other text …" : "not tested";
+  if (label.score === null) return label.testing ? "testing it on other text …" : "not tested";
   const examples = label.by === "examples";
-  const range = low !== null && high !== null ? ` [${probability(low)}, ${probability(high)}]` : "";
-  const random = examples ? "those of random features" : "random labels";
-  const chance = control === null ? "" : `; ${random} ${probability(control)}`;
-  const on =
-    active !== undefined
-      ? ` on ${count(active)} active and ${count(samples - active)} other tokens`
-      : samples > 0
-        ? ` on ${plural(samples, "sample")}`
-        : "";
-  return `${examples ? "its examples separate" : "separates"} ${probability(score)}${range}${chance}${on}`;
+  const [separates, random] = scoreParts(label);
+  const others = examples ? "those of random features" : "random labels";
+  const chance = random === "" ? "" : `; ${others} ${random}`;
+  const on = samplesText(label);
+  return `${examples ? "its examples separate" : "separates"} ${separates}${chance}${on && ` ${on}`}`;
 }
 
 export const SCORE_HELP =
@@ -38,10 +46,25 @@ export function factsText(card: Card): string {
   const known = card.tokens === null ? "tokens" : plural(card.tokens, "token");
   const on = `${known}${card.complete ? "" : " indexed so far"}`;
   if (times === 0) return `never active on ${on}`;
-  const top = card.activations?.max ? ` · strongest ${number(card.activations.max)}` : "";
+  const top = card.activations?.max ? ` · strongest ${strongestText(card.activations)}` : "";
   if (value === null) return top.replace(" · ", "");
   const often = times === null ? "" : ` (${plural(times, "time")})`;
   return `active on ${percent(value)} of ${on}${often}${top}`;
+}
+
+/** The activation furthest from zero, with its sign: `max` has none. */
+function strongestText({ edges, max }: NonNullable<Card["activations"]>): string {
+  const below = edges.length > 0 && -edges[0] > edges[edges.length - 1];
+  return number(below ? -(max ?? 0) : (max ?? 0));
+}
+
+/** Where there are no examples: why, and what else there is. */
+export function silentText(card: Card, test: boolean): string {
+  const known = card.tokens === null ? "tokens" : plural(card.tokens, "token");
+  const where = `It fires on none of the ${known} ${card.complete ? "that are indexed" : "indexed so far"}.`;
+  const type = test ? "type a text that might wake it, or " : "";
+  const rest = `${type}see what its weights write and who reads it`;
+  return `${where} ${rest.charAt(0).toUpperCase()}${rest.slice(1)}.`;
 }
 
 /** What share of the counts lies below a value: a bin that holds it counts by its half. */
@@ -60,7 +83,7 @@ export function below(
   return under / total;
 }
 
-export function densityText(card: Card): string {
+export function densityText(card: Pick<Card, "density" | "unit" | "layer">): string {
   const { density } = card;
   if (density?.value == null) return "";
   const units = `${card.unit}s of L${card.layer}`;
@@ -70,17 +93,38 @@ export function densityText(card: Card): string {
   return `active on ${percent(density.value)} of tokens${rank}`;
 }
 
-export function activationsText(card: Card): string {
-  const { activations, density } = card;
-  if (!activations) return "";
-  const known = density?.count ?? activations.counts.reduce((sum, n) => sum + n, 0);
-  const times = plural(known, "active token");
-  if (activations.here === null) return `${times}, strongest ${number(activations.max ?? 0)}`;
+export function activationsText(
+  activations: NonNullable<Card["activations"]>,
+  known: number | null,
+): string {
+  const all = known ?? activations.counts.reduce((sum, n) => sum + n, 0);
+  const times = plural(all, "active token");
+  if (activations.here === null) return `${times}, strongest ${strongestText(activations)}`;
   const rank =
     activations.percentile === null
       ? ""
       : `, stronger than ${percent(activations.percentile / 100)} of ${times}`;
   return `here ${number(activations.here)}${rank}`;
+}
+
+/** What one bar of each histogram counts; edges of the first are log10 of shares. */
+export function densityBar(
+  { unit, layer }: Pick<Card, "unit" | "layer">,
+  from: number,
+  to: number,
+  n: number,
+): string {
+  return `${shareText(from)} to ${shareText(to)} of tokens: ${plural(n, unit)} of L${layer}`;
+}
+
+export function activationBar(from: number, to: number, n: number): string {
+  return `activation ${number(from)} to ${number(to)}: ${plural(n, "token")}`;
+}
+
+/** An edge that is the log10 of a share: 0.01%, 1%. */
+export function shareText(edge: number): string {
+  const value = 10 ** edge;
+  return value < 1e-4 ? `${number(value * 100)}%` : percent(value);
 }
 
 /** “random directions of equal norm: 0.31 [0.28, 0.35], 20 draws” */

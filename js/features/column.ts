@@ -69,15 +69,25 @@ export class Column {
   want(spot: Spot | null, known: Card | null, sentence: string): void {
     const other = spot === null || this.spot === null || nameOf(spot) !== nameOf(this.spot);
     this.spot = spot;
-    if (other) this.el.scrollTop = 0;
+    if (other) this.turn();
     clearTimeout(this.timer);
     this.shown = known;
     if (spot && !known)
       this.timer = setTimeout(() => this.card.set(null, `${sentence} ${BUSY}`), PATIENCE_MS);
     this.empty.hidden = spot !== null;
     this.invitation.textContent = spot ? "" : `${sentence} `;
-    this.card.set(known, known || !spot ? "" : sentence);
+    if (spot && !known) this.card.leave(sentence);
+    else this.card.set(known);
     this.card.el.hidden = spot === null;
+  }
+
+  /** To the top of another card; keys go on from there if what had the focus will be gone. */
+  private turn(): void {
+    const { activeElement } = this.el.getRootNode() as Document | ShadowRoot;
+    const { el, test } = this.card;
+    if (el.contains(activeElement) && !test.el.contains(activeElement))
+      this.el.focus({ preventScroll: true });
+    this.el.scrollTop = 0;
   }
 
   show({ card, message }: Opened): void {

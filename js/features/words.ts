@@ -22,6 +22,14 @@ export function headline(live: Live): string {
   return `${size}, ${count(live.labelled)} labelled · ${count(live.tokens)} tokens of ${plural(live.documents, "text")}${part}`;
 }
 
+/** Where no card is open. */
+export function inviteText(live: Live): string {
+  if (live.state === "empty") return "";
+  if (live.state === "computing" && !live.indexed)
+    return "The texts are being read; what each feature fires on appears here.";
+  return `Open a ${live.unit} from the list to see what it means.`;
+}
+
 export function stateSentence(live: Live): string {
   switch (live.state) {
     case "empty":

@@ -98,8 +98,8 @@ export function exampleLine(
 
 /**
  * Keyword in context: the trigger stands in the middle of the line, whatever its width, so that
- * lines below each other can be read down the middle. Tokens that do not fit are left out whole:
- * they wrap out of a box of one line, those before the trigger from right to left.
+ * lines below each other can be read down the middle. What does not fit ends in “…” on either side.
+ * Only shaded tokens are elements: lists of such lines are drawn while somebody waits for them.
  *
  * letters: so many on each side can be in sight at most; what lies further off is not drawn.
  */
@@ -107,27 +107,20 @@ export function kwicLine(example: Example, top: number, letters = 90): HTMLEleme
   const { activations, trigger } = example;
   const words = example.tokens.map(visible);
   const [from, to] = around(words, trigger, [letters, letters]);
-  const part = (at: number) =>
-    h(
-      "span",
-      { class: "iw-kwictoken" },
-      ...tokenParts(words[at], activations[at] ?? 0, top, at === trigger),
-    );
-  const before = h("span", { class: "iw-kwicbefore" });
-  // In the document in reading order; the boxes are filled from the trigger outwards.
-  for (let at = from; at < trigger; at++) {
-    const el = part(at);
-    el.style.order = String(trigger - at);
-    before.append(el);
-  }
-  const after = h("span", { class: "iw-kwicafter" });
-  for (let at = trigger + 1; at < to; at++) after.append(part(at));
+  const run = (start: number, end: number) => {
+    const parts: (string | HTMLElement)[] = [];
+    for (let at = start; at < end; at++)
+      parts.push(...tokenParts(words[at], activations[at] ?? 0, top, at === trigger));
+    const line = h("span", { class: "iw-kwicrun", attrs: { dir: "ltr" } }, ...parts);
+    line.normalize();
+    return line;
+  };
   return h(
     "span",
     { class: "iw-text iw-kwic", attrs: { dir: "ltr" } },
-    before,
-    h("span", { class: "iw-kwictrigger" }, ...(trigger < words.length ? [part(trigger)] : [])),
-    after,
+    h("span", { class: "iw-kwicbefore" }, run(from, trigger)),
+    h("span", { class: "iw-kwictrigger" }, run(trigger, Math.min(trigger + 1, words.length))),
+    h("span", { class: "iw-kwicafter" }, run(trigger + 1, to)),
   );
 }
 

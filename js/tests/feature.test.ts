@@ -73,16 +73,21 @@ describe("the words of a card", () => {
 });
 
 describe("a histogram", () => {
-  const bars = (counts: number[], mark: number | null) =>
+  const parts = (counts: number[], mark: number | null, edges = [0, 1, 2]) =>
     histogram({
-      edges: [0, 1, 2],
+      edges,
       counts,
       mark,
       markName: "here",
       tick: String,
+      bar: (from, to, n) => `${from} to ${to}: ${n}`,
       className: "",
+      name: "Bins.",
       says: "two bins",
     });
+  const bars = (counts: number[], mark: number | null) => parts(counts, mark)[0];
+  const press = (el: HTMLElement, key: string) =>
+    el.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
 
   it("has bars as high as the square root of what they count", () => {
     const path = bars([4, 1], null).querySelector(".iw-c-bars")?.getAttribute("d") ?? "";
@@ -95,7 +100,36 @@ describe("a histogram", () => {
     expect(el.querySelector(".iw-c-bars")?.getAttribute("d")?.match(/z/g)?.length).toBe(1);
     expect((el.querySelector(".iw-c-marker") as HTMLElement).style.left).toBe("75%");
     expect(bars([1, 1], null).querySelector(".iw-c-marker")).toBeNull();
-    expect(el.querySelector("svg")?.getAttribute("aria-label")).toBe("two bins");
+    expect(el.querySelector("svg")?.getAttribute("aria-label")).toBe("Bins. two bins");
+  });
+
+  it("says what a bar counts, under the pointer and by the arrow keys", () => {
+    const [chart, caption] = parts([3, 5], 1.5);
+    expect(caption.textContent).toBe("two bins");
+    press(chart, "ArrowRight"); // where the mark stands
+    expect(caption.textContent).toBe("1 to 2: 5");
+    press(chart, "ArrowLeft");
+    expect(caption.textContent).toBe("0 to 1: 3");
+    press(chart, "End");
+    expect(caption.textContent).toBe("1 to 2: 5");
+    chart.dispatchEvent(new Event("blur"));
+    expect(caption.textContent).toBe("two bins");
+    const picture = chart.querySelector("svg") as SVGElement;
+    picture.getBoundingClientRect = () => ({ left: 100, width: 50 }) as DOMRect;
+    chart.dispatchEvent(new MouseEvent("pointermove", { clientX: 110 }));
+    expect(caption.textContent).toBe("0 to 1: 3");
+    chart.dispatchEvent(new Event("pointerleave"));
+    expect(caption.textContent).toBe("two bins");
+  });
+
+  it("shows where zero is if it has two sides", () => {
+    const ticks = (edges: number[]) =>
+      [...parts([1, 1], null, edges)[0].querySelectorAll(".iw-c-ticks span")].map(
+        (el) => el.textContent,
+      );
+    expect(ticks([-3, -1, 1])).toEqual(["-3", "0", "1"]);
+    expect(ticks([-30, -1, 1])).toEqual(["-30", "1"]); // no room for it
+    expect(ticks([0, 1, 4])).toEqual(["0", "2", "4"]);
   });
 });
 
@@ -103,12 +137,22 @@ describe("a line of context", () => {
   it("keeps the trigger in the middle and the words in reading order", () => {
     const line = kwicLine(exampleOf("people in fort worth like stars", 3, 2), 2);
     expect(line.textContent).toBe("people in fort worth like stars");
-    expect(line.querySelector(".iw-kwictrigger")?.textContent).toBe(" worth");
-    // Filled from the trigger outwards: the nearest token comes first.
-    const orders = [...line.querySelectorAll<HTMLElement>(".iw-kwicbefore > *")].map((el) =>
-      Number(el.style.order),
-    );
-    expect(orders).toEqual([3, 2, 1]);
+    const part = (name: string) => line.querySelector(`.iw-kwic${name}`)?.textContent;
+    expect([part("before"), part("trigger"), part("after")]).toEqual([
+      "people in fort",
+      " worth",
+      " like stars",
+    ]);
+  });
+
+  it("makes elements of shaded tokens only", () => {
+    const example = { tokens: ["a", " b", " c", " d"], activations: [0, 1, 0, 2], trigger: 3 };
+    const before = kwicLine(example, 2).querySelector(".iw-kwicbefore > span");
+    expect([...(before?.childNodes ?? [])].map((node) => node.nodeName)).toEqual([
+      "#text",
+      "MARK",
+      "#text",
+    ]);
   });
 
   it("draws no more than can be seen", () => {
@@ -176,11 +220,11 @@ describe("the card", () => {
       "how often",
       "how strongly",
       "writes to the output",
+      "where its effect goes",
       "points the same way",
       "fires together with",
       "reads from",
       "is read by",
-      "where its effect goes",
     ]);
     expect(headings.every((el) => el.title.length > 20)).toBe(true);
   });
@@ -341,13 +385,83 @@ describe("the card", () => {
       proposals: [{ ...proposal, control: 0.5, samples: 80 }],
     });
     const [first] = shown(".iw-c-suggestion");
-    expect(first.textContent).toContain(
+    expect([...first.children].map((el) => el.textContent)).toEqual([
+      "“texas”",
+      ".91 [.85, .95]",
+      ".50",
+    ]);
+    expect(first.getAttribute("aria-label")).toContain(
       "separates .91 [.85, .95]; random labels .50 on 80 samples",
     );
+    expect(shown(".iw-c-suggestions")[0].textContent).toContain("on 80 samples");
     first.click();
     expect(port.accept).toHaveBeenCalledExactlyOnceWith(0);
     card.setProposals({ state: "done", message: "", proposals: [] });
     expect(card.el.textContent).toContain("No label suggests itself");
+  });
+
+  it("puts suggestions away with Escape, until they are asked for again", () => {
+    const score = { score: 0.9, low: null, high: null, control: 0.5, samples: 80 };
+    const proposals = [{ text: "a rule", rule: "token", ...score }];
+    card.setProposals({ state: "done", message: "", proposals });
+    press(shown(".iw-c-suggestion")[0], "Escape");
+    expect(document.activeElement).toBe(named("suggest"));
+    card.setProposals({ state: "done", message: "", proposals }); // the same, from another message
+    expect(shown(".iw-c-suggestion").length).toBe(0);
+    card.setProposals({ state: "computing", message: "", proposals: [] });
+    card.setProposals({ state: "done", message: "", proposals });
+    expect(shown(".iw-c-suggestion").length).toBe(1);
+  });
+
+  it("forgets suggestions and what was unfolded when another feature comes, however late", () => {
+    const score = { score: 0.9, low: null, high: null, control: 0.5, samples: 80 };
+    const proposals = [{ text: "a rule", rule: "token", ...score }];
+    card.setProposals({ state: "done", message: "", proposals });
+    named("+4 more")?.click();
+    card.set(null, "Opening L2/118 …");
+    card.set({ ...CARD, name: "L2/118" });
+    expect(shown(".iw-c-suggestion").length).toBe(0);
+    expect(named("+4 more")).toBeDefined();
+  });
+
+  it("steps back while another one is on its way, and says so where that lasts", () => {
+    card.leave("Opening L2/118 …");
+    expect(title().textContent).toBe("texas");
+    expect(title().closest("[inert]")).not.toBeNull();
+    expect(test().closest("[inert]")).toBeNull();
+    expect(card.el.dataset.iwPending).toBe("true");
+    card.set({ ...CARD, name: "L2/118", label: null });
+    expect(title().closest("[inert]")).toBeNull();
+    vi.advanceTimersByTime(1000);
+    expect(title().textContent).toBe("“worth”");
+    card.leave("Opening L2/119 …");
+    vi.advanceTimersByTime(1000);
+    expect(card.el.textContent).toContain("Opening L2/119 …");
+    expect(shown("h4").length).toBe(0);
+  });
+
+  it("says so where a feature fires nowhere, and has no chart and no suggestion for it", () => {
+    const never = {
+      ...CARD,
+      label: null,
+      examples: [],
+      groups: [],
+      density: { ...(CARD.density as NonNullable<Card["density"]>), value: 0, count: 0 },
+      activations: { edges: [0, 1], counts: [0], max: 0, here: null, percentile: null },
+    };
+    card.set(never);
+    expect(shown("section[aria-label='fires on']")[0].textContent).toContain(
+      "It fires on none of the 62,010 tokens that are indexed. Type a text",
+    );
+    expect(shown("section[aria-label='how strongly']").length).toBe(0);
+    expect(named("suggest")?.disabled).toBe(true);
+  });
+
+  it("gives the strongest activation of a unit with two sides its sign", () => {
+    const activations = { ...(CARD.activations as NonNullable<Card["activations"]>), here: null };
+    card.set({ ...CARD, activations: { ...activations, edges: [-3.2, -1, 0, 1, 2] } });
+    expect(card.el.textContent).toContain("strongest −3.20");
+    expect(card.el.textContent).not.toContain("strongest 3.20");
   });
 
   it("opens a neighbour, and draws the line that chance reaches", () => {
@@ -449,7 +563,10 @@ describe("a page without a kernel", () => {
   it("shows its cards; only features of the page can be gone to", () => {
     const root = mountCards(document.body, { title: "two", cards: [CARD, other] });
     expect(root.querySelectorAll(".iw-card").length).toBe(2);
-    expect(root.querySelector("textarea")?.disabled).toBe(true);
+    expect(root.querySelector("textarea")?.closest("[hidden]")).not.toBeNull();
+    expect(root.querySelectorAll("button.iw-c-example").length).toBe(0); // nobody to copy it for
+    expect(root.querySelector("footer")?.textContent).toContain("control");
+    expect(root.querySelector("details dl")?.textContent).toContain("random labels");
     expect(root.textContent).toContain("This page has no model behind it");
     const [first, second] = root.querySelectorAll<HTMLElement>(".iw-card");
     second.scrollIntoView = vi.fn();

@@ -4,6 +4,7 @@
  */
 import { FeatureCard } from "../../feature/card";
 import { exampleList } from "../../feature/examples";
+import { cardLegend } from "../../feature/legend";
 import type { CardPort, ProposalsShown } from "../../feature/state";
 import { append, button, h } from "../../shared/dom";
 import type { Context, Part } from "./acting";
@@ -42,7 +43,7 @@ export class MeaningPart implements Part {
       opens: (layer, feature) => this.nodesOf(layer, feature).length > 0,
     };
     this.card = new FeatureCard(port, signal);
-    this.el.append(this.card.el);
+    this.el.append(this.card.el, cardLegend());
   }
 
   /** Someone is typing in the card. */
@@ -77,8 +78,9 @@ export class MeaningPart implements Part {
     const sentence = unable(context);
     this.card.setUnable(sentence);
     const trouble = task.state === "failed" ? task.message : "";
-    const waiting = task.state === "computing" ? "Looking it up." : sentence;
-    this.card.set(task.result, trouble || (task.result ? "" : waiting));
+    if (task.result || task.state !== "computing")
+      this.card.set(task.result, trouble || (task.result ? "" : sentence));
+    else this.card.leave("Looking it up.");
     this.showFiring();
     this.showProposals();
     this.showBrief(task);
