@@ -40,15 +40,22 @@ def sentences(count: int = 600, seed: int = 0) -> list[list[str]]:
 
 
 def planted(
-    folder: Path, windows: Sequence[Sequence[str]], units: Mapping[tuple[int, int], Plant]
+    folder: Path,
+    windows: Sequence[Sequence[str]],
+    units: Mapping[tuple[int, int], Plant],
+    ids: Sequence[int] | None = None,
 ) -> StoredIndex:
-    """An index on disk, as a pass over a corpus leaves it, of units that do what they are told."""
-    ids = {text: number for number, text in enumerate(sorted({t for w in windows for t in w}))}
+    """An index on disk, as a pass over a corpus leaves it, of units that do what they are told.
+
+    ids: of all tokens; None: equal texts have equal ones.
+    """
+    numbers = {text: number for number, text in enumerate(sorted({t for w in windows for t in w}))}
     tokens = [token for window in windows for token in window]
+    ids = [numbers[token] for token in tokens] if ids is None else ids
     pieces = [token.encode() for token in tokens]
     starts = np.cumsum([0, *map(len, windows)])
     arrays: dict[str, NDArray[Any]] = {
-        "ids": np.array([ids[token] for token in tokens], dtype=np.uint32),
+        "ids": np.array(ids, dtype=np.uint32),
         "text": np.frombuffer(b"".join(pieces), dtype=np.uint8),
         "text_ptr": np.cumsum([0, *map(len, pieces)]).astype(np.int64),
         "window_ptr": starts.astype(np.int64),

@@ -13,8 +13,10 @@ from planted_index import planted, sentences
 
 import interp_widgets as iw
 from interp_widgets.dictionaries.labels import Label
-from interp_widgets.features import FeatureError, Index, open_index
+from interp_widgets.features import FeatureError, Index, StoredIndex, open_index
+from interp_widgets.features.labelling.contexts import sheet_of
 from interp_widgets.features.labelling.occurrences import occurrences
+from interp_widgets.features.labelling.rules import parse
 from interp_widgets.features.search import Found, firing_on_word, search
 from interp_widgets.labs import organism
 from interp_widgets.models import PromptError
@@ -204,6 +206,97 @@ def test_units_that_fire_on_a_text_are_those_of_a_run(found: Index) -> None:
         assert row.why.startswith(f"fires on “{token}”")
     assert shares == sorted(shares, reverse=True)
     assert {row.layer for row in search(found, DALLAS, by="prompt", layer=2)} == {2}
+
+
+def bytewise(text: str) -> list[str]:
+    """What each token adds, where every byte is a token: a letter stands at the last of its bytes."""
+    return [part for letter in text for part in [""] * (len(letter.encode()) - 1) + [letter]]
+
+
+SPREAD = [
+    "I love 😀 and 😎, 😎😎 and 🎉.",
+    "日本語の文章。本日は😀です",
+    "привет, Привет приветы мир при",
+    "caf\u00e9 CAF\u00c9 caf cafe\u0301 naïve",
+    "а😀б 😀а",
+    "日",
+]
+
+
+@pytest.fixture(scope="module")
+def spread(tmp_path_factory: pytest.TempPathFactory) -> StoredIndex:
+    tokens = [bytewise(text) for text in SPREAD]
+    units = {(0, 0): lambda window, i: float(window is tokens[0] and window[i] == "😎")}
+    return planted(
+        tmp_path_factory.mktemp("spread") / "it", tokens, units, list("".join(SPREAD).encode())
+    )
+
+
+def joined(a: str, b: str) -> bool:
+    """Whether two letters beside each other are of one word."""
+    return all(c.isdigit() or c.lower() != c.upper() for c in (a, b))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            "😀",
+            "😎",
+            "😎😎",
+            "🎉",
+            "日",
+            "日本語",
+            "本",
+            "章",
+            "です",
+            "привет",
+            "Привет",
+            "приветы",
+            "при",
+        ),
+        *(
+            "café",
+            "CAFÉ",
+            "caf",
+            "naïve",
+            "а",
+            "б",
+            "а😀б",
+            "love 😀 and",
+            "мир при",
+            "語",
+            "🙃",
+            "p",
+        ),
+    ],
+)
+def test_letters_of_several_tokens_are_found_as_letters(spread: StoredIndex, query: str) -> None:
+    """The last byte of 😎 ends other letters, too. Expected is what a look at the text finds."""
+    expected, start = [], 0
+    for text in SPREAD:
+        for match in re.finditer(f"(?={re.escape(query.casefold())})", text.casefold()):
+            first, last = match.start(), match.start() + len(query)
+            before = first > 0 and joined(text[first - 1], text[first])
+            behind = last < len(text) and joined(text[last - 1], text[last])
+            if not before and not behind:
+                ends = (len(text[:at].encode()) for at in (first, last))
+                expected.append(tuple(start + end for end in ends))
+        start += len(text.encode())
+    first_tokens, behind_last = occurrences(spread, query)
+    assert list(zip(first_tokens.tolist(), behind_last.tolist(), strict=True)) == expected
+
+
+def test_a_rule_about_a_letter_of_several_tokens_is_about_that_letter(spread: StoredIndex) -> None:
+    rule = parse("“😎”")
+    assert rule is not None
+    sheet = sheet_of(spread)
+    held = sheet.position[rule.holds(sheet, np.arange(len(sheet)))]
+    whole = "".join(SPREAD)
+    expected = [len(whole[: at + 1].encode()) - 1 for at, c in enumerate(whole) if c == "😎"]
+    assert held.tolist() == expected
+    (found,) = firing_on_word(spread, "😎")
+    assert (found.layer, found.feature, found.value) == (0, 0, pytest.approx(1.0))
 
 
 def test_a_text_that_is_too_long_is_a_sentence(found: Index) -> None:

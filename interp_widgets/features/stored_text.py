@@ -42,6 +42,16 @@ class StoredText:
         """Where windows begin, [n_windows + 1]."""
         return self._tokens["window_ptr"]
 
+    @property
+    def text_ptr(self) -> NDArray[np.int64]:
+        """Where the text of each token begins in `text_bytes`, [n_positions + 1]."""
+        return self._tokens["text_ptr"]
+
+    @property
+    def text_bytes(self) -> NDArray[np.uint8]:
+        """The text, in UTF-8."""
+        return self._tokens["text"]
+
     def tokens(self, start: int, stop: int) -> list[str]:
         """What each token from start to stop adds to the text; of places that there are."""
         ends = self._tokens["text_ptr"][start : stop + 1].tolist()

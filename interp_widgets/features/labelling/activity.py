@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FeatureError
-from .contexts import AnyIndex, Ints, Sheet, sheet_with, stored_of
+from .contexts import AnyIndex, Sheet, sheet_with, stored_of
 from .rules import Bools
 from .separating import Trial, trial
+from .vocabulary import Ints
 
 #: A unit's tokens are taken from at most so many places, evenly spaced in strength.
 _MOST_TOKENS = 4000

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .contexts import Ints, Sheet
+from .contexts import Sheet
 from .rules import STEPS, Place
+from .vocabulary import Ints
 
 BEFORE, BEHIND = 16, 8
 _A = 2.0

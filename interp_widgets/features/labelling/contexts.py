@@ -1,8 +1,7 @@
 """Tokens of an index in their context, as arrays: what rules and detectors look at.
 
-A token is told by its word: its text without the space in front and without case, marked with "…"
-in front where it goes on a word that was begun before it (dallas -> “da” “…ll” “…as”). Words have
-numbers, so "the token before is “the”" is one comparison of arrays.
+A token is told by its word (vocabulary.py). Words have numbers, so "the token before is “the”" is one
+comparison of arrays.
 
 Small indexes are looked at whole, large ones in a random sample of their windows (a fixed seed), to
 which a unit's own windows are added.
@@ -22,17 +21,15 @@ from numpy.typing import NDArray
 
 from ...dictionaries.labels import Label
 from ..stored import StoredIndex
+from .vocabulary import NONE, Ints, Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
     from ..index import Index
 
 AnyIndex: TypeAlias = "Index | StoredIndex"
 
-Ints = NDArray[np.int64]
-GOES_ON = "…"
 #: Windows are drawn until they have so many tokens; an index with fewer is looked at whole.
 SAMPLE = 200_000
-NONE = -1
 
 
 def stored_of(index: AnyIndex) -> StoredIndex:
@@ -46,73 +43,6 @@ def stored_of(index: AnyIndex) -> StoredIndex:
 def labels_of(index: AnyIndex) -> Mapping[tuple[int, int], Label]:
     """What the units of an index are called; the stored part alone knows no labels."""
     return {} if isinstance(index, StoredIndex) else index.book.shown()
-
-
-class Vocabulary:
-    """The words of an index.
-
-    texts: folded, one behind the other; text_of: token id to the number of its text, −1 for ids
-    that the index does not have. A word is twice that number, and 1 more where it goes on a word.
-    """
-
-    def __init__(self, stored: StoredIndex) -> None:
-        ids = np.asarray(stored.ids, dtype=np.int64)
-        somewhere = np.full(int(ids.max(initial=0)) + 1, NONE, dtype=np.int64)
-        somewhere[ids] = np.arange(len(ids))
-        self.text_of = np.full(len(somewhere), NONE, dtype=np.int64)
-        self._begins = np.zeros(len(somewhere), dtype=bool)
-        self._ends = np.zeros(len(somewhere), dtype=bool)
-        self.texts: list[str] = []
-        numbers: dict[str, int] = {}
-        for id in np.flatnonzero(somewhere >= 0).tolist():
-            at = int(somewhere[id])
-            text = stored.tokens(at, at + 1)[0]
-            folded = fold(text)
-            if folded not in numbers:
-                numbers[folded] = len(self.texts)
-                self.texts.append(folded)
-            self.text_of[id] = numbers[folded]
-            self._begins[id], self._ends[id] = _joins(text[:1]), _joins(text[-1:])
-        self._numbers = numbers
-
-    def __len__(self) -> int:
-        """How many word numbers there are."""
-        return 2 * len(self.texts)
-
-    def words(self, ids: Ints, first: NDArray[np.bool_]) -> Ints:
-        """Word numbers of tokens in a row; `first` says which have nothing before them."""
-        return 2 * self.text_of[ids] + self.goes_on(ids, np.roll(ids, 1), first)
-
-    def goes_on(self, ids: Ints, before: Ints, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Whether tokens go on a word that the tokens before them begin."""
-        return np.asarray(self._begins[ids] & self._ends[before] & ~first)
-
-    def shown(self, word: int) -> str:
-        """A word as it is written in labels."""
-        return (GOES_ON if word % 2 else "") + self.texts[word // 2]
-
-    def number(self, shown: str) -> int:
-        """The number of a word as it is written in labels; −2 if no text has it."""
-        if shown in self._numbers:
-            return 2 * self._numbers[shown]
-        goes_on = shown.startswith(GOES_ON) and shown[1:] in self._numbers
-        return 2 * self._numbers[shown[1:]] + 1 if goes_on else -2
-
-    def ids(self, folded: str) -> Ints:
-        """The token ids with a text, whatever their case and space in front."""
-        number = self._numbers.get(folded)
-        return np.flatnonzero(self.text_of == number) if number is not None else np.zeros(0, int)
-
-
-def fold(text: str) -> str:
-    """A token's text without space around it and without case. Space alone stays; a token that adds
-    nothing, as it is a part of a character, is "�"."""
-    return text.strip().casefold() or text or "�"
-
-
-def _joins(character: str) -> bool:
-    """Whether a character makes one word with a letter beside it."""
-    return character.isdigit() or character.lower() != character.upper()
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,17 +111,7 @@ class Sheet:
 
 
 _LOCK = threading.Lock()
-_VOCABULARIES: weakref.WeakKeyDictionary[StoredIndex, Vocabulary] = weakref.WeakKeyDictionary()
 _SHEETS: weakref.WeakKeyDictionary[StoredIndex, Sheet] = weakref.WeakKeyDictionary()
-
-
-def vocabulary_of(stored: StoredIndex) -> Vocabulary:
-    """The index's words, found once."""
-    with _LOCK:
-        found = _VOCABULARIES.get(stored)
-        if found is None:
-            found = _VOCABULARIES[stored] = Vocabulary(stored)
-        return found
 
 
 def sheet_of(stored: StoredIndex) -> Sheet:
@@ -239,7 +159,7 @@ def _sheet(stored: StoredIndex, vocabulary: Vocabulary, windows: Ints, common: I
     return Sheet(
         vocabulary,
         position,
-        vocabulary.words(ids, place == start),
+        vocabulary.words(position, place == start),
         window,
         start,
         ends,

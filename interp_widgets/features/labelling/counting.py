@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .contexts import Ints, Sheet
+from .contexts import Sheet
 from .rules import BEGINNING, PAIRED, STEPS, Bools, Clause, Place, Words, kinds_of
+from .vocabulary import Ints
 
 _MOST_TOGETHER = 4
 _LEAST_GAIN = 0.04  # of the worth, for one word more

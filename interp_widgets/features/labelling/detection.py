@@ -32,10 +32,11 @@ from ..errors import FeatureError
 from ..stored import StoredIndex
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND, Classifier, learn
-from .contexts import AnyIndex, Ints, labels_of, stored_of
+from .contexts import AnyIndex, labels_of, stored_of
 from .proposing import control_rules, score_rule
 from .rules import parse
 from .separating import Detection, detection
+from .vocabulary import Ints
 
 __all__ = ["Detection", "detect"]
 

@@ -23,8 +23,9 @@ from ..errors import FeatureError
 from ..values import Example
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND
-from .contexts import AnyIndex, Ints, labels_of, stored_of
+from .contexts import AnyIndex, labels_of, stored_of
 from .separating import Detection, Trial, detection
+from .vocabulary import Ints
 
 LanguageModel = Callable[[str], str]
 SOURCE = "a language model of the user's"

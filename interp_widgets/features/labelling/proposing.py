@@ -29,10 +29,11 @@ from ...dictionaries.labels import LONGEST, Label
 from ..errors import FeatureError
 from ..stored import StoredIndex
 from .activity import Activity, activity
-from .contexts import AnyIndex, Ints, stored_of
+from .contexts import AnyIndex, stored_of
 from .counting import clauses, share, some_of
 from .rules import Clause, Rule
 from .separating import Detection, Trial, detection
+from .vocabulary import Ints
 
 MOST = 5
 _PER_WORD = 0.01  # a shorter rule wins over one that is so little better

@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dictionaries.labels import visible
-from .contexts import Ints, Sheet, Vocabulary
+from .contexts import Sheet
+from .vocabulary import Ints, Vocabulary
 
 Place = Literal["", "after", "two after", "says", "somewhere after", "kind"]
 BEGINNING = "at the beginning"

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dictionaries.labels import By, Label
-from .contexts import Ints, Sheet
+from .contexts import Sheet
 from .rules import Bools
+from .vocabulary import Ints
 
 DRAWS = 300
 MOST_ACTIVE, MOST_OTHER = 1000, 4000

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from ...dictionaries import CrossLayerTranscoder
 from ...dictionaries.labels import Label
-from ...features.labelling.contexts import GOES_ON
 from ...features.labelling.rules import quoted
 from ...features.labelling.separating import auroc
+from ...features.labelling.vocabulary import GOES_ON
 from .corpus import documents
 from .documents import Answer, Document, Encoder, owner_of
 from .facts import CITIES, STATES
