@@ -6,6 +6,7 @@
     {"type": "accept", "layer", "feature", "at", "seq"}      the proposal at this place
     {"type": "test", "text", "seq"}
     {"type": "undo" | "cancel", "seq"}
+    {"type": "drawn", "seq"}                                 the first part of a card is on screen
 
 `seq` grows with every ask of a page, and stands in the answer: a page shows the latest one's.
 """
@@ -39,7 +40,7 @@ def clean_ask(content: Any, size: Size) -> Ask | None:
     clean: Ask | None
     if kind == "search":
         clean = _search(content, size)
-    elif kind in ("undo", "cancel"):
+    elif kind in ("undo", "cancel", "drawn"):
         clean = {}
     elif kind == "test":
         text = content.get("text")

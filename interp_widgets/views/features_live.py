@@ -2,12 +2,13 @@
 
 Whatever takes time is a job in the background, one for each kind of question, so the kernel stays
 free; a new question of a kind takes the place of the one before, and what that still finds is not
-shown. A card is sent twice: what the corpus says at once, what the weights say behind it. What goes
-wrong is a sentence in the view.
+shown. A card is sent twice: what the corpus says at once, and what the weights say when the page has
+drawn that. What goes wrong is a sentence in the view.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ from ..features.index import Index
 from ..jobs import Job
 from ..json_numbers import finite
 from .features_asks import Ask
-from .features_jobs import Latest, Show
+from .features_jobs import PATIENCE, Latest, Show
 from .features_naming import Naming
 from .features_pages import page
 from .features_view import FeaturesView
@@ -51,6 +52,7 @@ class Live:
         self.beside: Spot | None = None
         self.jobs = Latest()
         self._naming = Naming(self)
+        self._drawn = threading.Event()
         self._seq = 0
         self._fired: tuple[str, Firing] | None = None
         self._takers: list[Take] = []
@@ -76,9 +78,11 @@ class Live:
         if kind == "search":
             self._search(ask)
         elif kind == "open":
-            self._open("card", ask["spot"], ask["seq"])
+            self._open("card", ask["spot"], ask["seq"], seen=True)
         elif kind == "compare":
-            self._open("other", ask["spot"], ask["seq"])
+            self._open("other", ask["spot"], ask["seq"], seen=True)
+        elif kind == "drawn":
+            self._drawn.set()
         elif kind == "test":
             self._test(ask["text"], ask["seq"])
         elif kind == "steer":
@@ -125,7 +129,16 @@ class Live:
 
     # --- cards -------------------------------------------------------------------------------
 
-    def _open(self, where: str, spot: Spot | None, seq: int, here: float | None = None) -> None:
+    def _open(
+        self,
+        where: str,
+        spot: Spot | None,
+        seq: int,
+        here: float | None = None,
+        *,
+        seen: bool = False,
+    ) -> None:
+        """seen: a page waits for it, and says when the first part is drawn."""
         if where == "card":
             self.opened = spot
         else:
@@ -139,8 +152,12 @@ class Live:
 
         def work(job: Job[None], show: Show) -> None:
             first = card(self.index, *spot, here=here, weights=False)
+            self._drawn.clear()
             show(where, _opened(seq, name, {**first, "pending": True}))
             self._show_firing(show)
+            if seen:
+                self._drawn.wait(PATIENCE)
+                job.check()
             full = weighed(self.index, first)
             with self.jobs.lock:  # a label may have been given meanwhile
                 show(where, _opened(seq, name, {**full, "label": self._naming.label_of(spot)}))

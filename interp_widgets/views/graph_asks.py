@@ -53,10 +53,17 @@ class Asks(t.HasTraits):
     on_ask: Callable[[str, Request], object] | None = None
     #: Called with what is no longer wanted.
     on_stop: Callable[[str], object] | None = None
+    #: Called when the first part of an answer is on screen.
+    on_drawn: Callable[[], object] | None = None
 
     def take_ask(self, content: dict[str, Any], known: Collection[str] | None) -> bool:
-        """Passes on a well-formed question, or the wish to stop; False for any other message."""
+        """Passes on a well-formed question, the wish to stop, or that an answer's first part is
+        drawn; False for any other message."""
         kind, what = content.get("type"), content.get("what")
+        if kind == "drawn":
+            if self.on_drawn is not None:
+                self.on_drawn()
+            return True
         if not isinstance(what, str):
             return False
         if kind == "cancel" and what in QUESTIONS:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..attribution.group import Nodes
 from ..jobs import Job
 from . import graph_answers, graph_meaning
+from .features_jobs import PATIENCE
 from .graph_asks import Request
 from .graph_signals import Signals
 
@@ -45,7 +46,8 @@ class Answers:
         # A message may arrive in another thread while a job reports.
         self._lock = threading.RLock()
         self._takers: list[tuple[str, Take]] = []
-        view.on_ask, view.on_stop = self.ask, self.stop
+        self._drawn = threading.Event()
+        view.on_ask, view.on_stop, view.on_drawn = self.ask, self.stop, self._drawn.set
         view.unable = graph_answers.unable(graph)
 
     def ask(self, what: str, request: Request) -> None:
@@ -136,6 +138,13 @@ class Answers:
                 nonlocal partial
                 partial = part
 
+            def draw(part: Answer) -> None:
+                offer(part)
+                job.check()
+                self._drawn.clear()
+                job.report(job.progress, job.message)
+                self._drawn.wait(PATIENCE)
+
             def report(progress: float, message: str) -> None:
                 nonlocal told
                 job.check()
@@ -144,7 +153,7 @@ class Answers:
                     told = time.monotonic()
                     job.report(progress, message)
 
-            result = answer(self._graph, request, Signals(report, job.check, offer))
+            result = answer(self._graph, request, Signals(report, job.check, offer, draw))
             with self._lock:
                 self._known[_key(what, request)] = result
                 while len(self._known) > KEPT:

@@ -76,9 +76,8 @@ def meaning(graph: Graph, request: Request, signals: Signals) -> Answer:
     (id,) = request["ids"]
     index, (layer, feature) = index_of(graph), unit_of(graph, id)
     here = graph.node(id).activation
-    signals.report(0.1, "looking it up")
     first = card(index, layer, feature, here=here, weights=False)
-    signals.offer({**first, "pending": True})
+    signals.draw({**first, "pending": True})
     signals.report(0.3, "reading the weights")
     whole = weighed(index, first)
     called = index.label_of(layer, feature)

@@ -1,6 +1,6 @@
 /** The anywidget side: traits in, messages out; the view knows neither. */
 import type { AnyModel, Render } from "@anywidget/types";
-import { listen, sender } from "../shared/host";
+import { drawn, listen, sender } from "../shared/host";
 import type { Firings, Host, Live, Opened, Page, Proposals, Told } from "./state";
 import { View } from "./view";
 
@@ -27,11 +27,16 @@ const render: Render<Traits> = ({ model, el }) => {
   const host: Host = { ask: send };
   view = new View(el, host);
   const shown = view;
+  // The second part of a card waits until the first is on screen.
+  const first = (opened: Opened | null) => {
+    if (opened?.card?.pending) drawn(() => send({ type: "drawn", seq: opened.seq }));
+    return opened;
+  };
   const handlers: Record<string, () => void> = {
     "change:live": () => shown.setLive(model.get("live")),
     "change:page": () => shown.setPage(filled(model, "page")),
-    "change:card": () => shown.setCard(filled(model, "card")),
-    "change:other": () => shown.setOther(filled(model, "other")),
+    "change:card": () => shown.setCard(first(filled(model, "card"))),
+    "change:other": () => shown.setOther(first(filled(model, "other"))),
     "change:firing": () => shown.setFirings(filled(model, "firing")),
     "change:proposals": () => shown.setProposals(filled(model, "proposals")),
     "change:told": () => shown.setTold(filled(model, "told")),

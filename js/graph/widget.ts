@@ -1,8 +1,8 @@
 /** The anywidget side: traits in, traits and messages out. The view itself knows no notebook. */
 import type { AnyModel, Render } from "@anywidget/types";
-import { listen, sender } from "../shared/host";
+import { drawn, listen, sender } from "../shared/host";
 import type { Binary } from "./buffer";
-import { ANSWERS, answers } from "./check/state";
+import { ANSWERS, answers, type MeaningTask } from "./check/state";
 import type { Shared, Status } from "./store";
 import { View } from "./view";
 
@@ -68,6 +68,12 @@ const render: Render<Traits> = ({ model, el }) => {
   }
   const setAnswers = () => view.setAnswers(answers((name) => model.get(name)));
   for (const key of ANSWERS) handlers[`change:${key}`] = setAnswers;
+  handlers["change:meaning"] = () => {
+    setAnswers();
+    // The second part of a card waits until the first is on screen.
+    const { state, result } = model.get("meaning") as MeaningTask;
+    if (state === "computing" && result) drawn(() => send({ type: "drawn" }));
+  };
   const deaf = listen(model, handlers);
   view.setHeight(model.get("height"));
   view.setShared(shared(model));

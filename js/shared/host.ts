@@ -53,6 +53,11 @@ export function listen<T extends Record<string, unknown>>(
   };
 }
 
+/** Calls `then` when what was just put on the page has been drawn. */
+export function drawn(then: () => void): void {
+  requestAnimationFrame(() => setTimeout(then));
+}
+
 const SILENT = "No news from the kernel for a while; it may be busy, or gone.";
 
 const LOOK_MS = 2000;
