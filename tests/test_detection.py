@@ -221,6 +221,30 @@ def test_what_cannot_be_judged_is_a_sentence(
         detect(index, 0, unit, label, by=by)
 
 
+@pytest.mark.parametrize("label", ["", "  ", 5, ["cat"]])
+def test_what_is_no_label_is_not_judged(index: StoredIndex, label: Any) -> None:
+    with pytest.raises(FeatureError, match="A label is a text such as “las”, not"):
+        detect(index, 0, CAT, label)
+    with pytest.raises(FeatureError, match="A label is a text such as “las”, not"):
+        judge(index, 0, CAT, label, reader("cat"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda i: ask(i, 0, CAT, reader("cat"), examples=0), "examples .* at least 1, not 0"),
+        (lambda i: judge(i, 0, CAT, "cat", reader("cat"), texts=1), "texts .* at least 2, not 1"),
+        (lambda i: judge(i, 0, CAT, "cat", reader("cat"), controls=-1), "controls .* not -1"),
+        (lambda i: propose(i, 0, CAT, n=-1), "n is a whole number of at least 0, not -1"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_sentences(
+    index: StoredIndex, asked: Callable[[StoredIndex], object], said: str
+) -> None:
+    with pytest.raises(FeatureError, match=said):
+        asked(index)
+
+
 # --- a user's language model -------------------------------------------------------------------
 
 
@@ -261,6 +285,13 @@ def test_a_language_model_names_a_unit_from_its_examples(index: StoredIndex) -> 
         ("LABEL: first\nno, LABEL\nLABEL: second", "second"),
         ("LABEL: " + "long " * 100, "long " * 39 + "long…"),
         ("LABEL: a\x07b\u202e", "ab"),
+        # What a label begins or ends with belongs to it, unless it is quotes around all of it.
+        ("LABEL: “and” or “when”", "“and” or “when”"),
+        ('LABEL: "yes" and "no"', '"yes" and "no"'),
+        ("LABEL: <b>bold</b> tags", "<b>bold</b> tags"),
+        ("- **LABEL**: $ amounts", "$ amounts"),
+        ("## LABEL: the language C#", "the language C#"),
+        ("LABEL: (in brackets)", "(in brackets)"),
     ],
 )
 def test_whatever_a_language_model_answers_becomes_one_line(

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...dictionaries.labels import Label
+from ..errors import FeatureError
 from ..stored import StoredIndex
 from .vocabulary import NONE, Ints, Vocabulary, vocabulary_of
 
@@ -43,6 +44,14 @@ def stored_of(index: AnyIndex) -> StoredIndex:
 def labels_of(index: AnyIndex) -> Mapping[tuple[int, int], Label]:
     """What the units of an index are called; the stored part alone knows no labels."""
     return {} if isinstance(index, StoredIndex) else index.book.shown()
+
+
+def text_of(label: Label | str) -> str:
+    """The words of a label; raises FeatureError for what is none."""
+    text = label.text if isinstance(label, Label) else label
+    if not isinstance(text, str) or not text.strip():
+        raise FeatureError(f"A label is a text such as “las”, not {label!r}.")
+    return text
 
 
 @dataclass(frozen=True, eq=False)

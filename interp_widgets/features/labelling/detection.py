@@ -32,7 +32,7 @@ from ..errors import FeatureError
 from ..stored import StoredIndex
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND, Classifier, learn
-from .contexts import AnyIndex, labels_of, stored_of
+from .contexts import AnyIndex, labels_of, stored_of, text_of
 from .proposing import control_rules, score_rule
 from .rules import parse
 from .separating import Detection, detection
@@ -71,7 +71,7 @@ def detect(
     Raises FeatureError for a unit that is active in too few texts, and where a label is no rule or
     has no words that `by` could use.
     """
-    text = label.text if isinstance(label, Label) else label or ""
+    text = "" if label is None else text_of(label)
     rule = parse(text)
     by = by or ("examples" if rule is None else "rule")
     found = activity(index, layer, feature, sign)

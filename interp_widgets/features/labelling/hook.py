@@ -19,11 +19,11 @@ from collections.abc import Callable
 import numpy as np
 
 from ...dictionaries.labels import Label, one_line
-from ..errors import FeatureError
+from ..errors import FeatureError, count
 from ..values import Example
 from .activity import Activity, activity
 from .classifier import BEFORE, BEHIND
-from .contexts import AnyIndex, labels_of, stored_of
+from .contexts import AnyIndex, labels_of, stored_of, text_of
 from .separating import Detection, Trial, detection
 from .vocabulary import Ints
 
@@ -64,7 +64,7 @@ def ask(
     Raises FeatureError for a unit that is never active, and where the model fails or its answer has
     no label.
     """
-    stored = stored_of(index)
+    stored, examples = stored_of(index), count("examples", examples)
     found = stored.examples(layer, feature, examples, before=BEFORE, behind=BEHIND)
     if not found:
         raise FeatureError(f"L{layer}/{feature} is not active in the index: there is no example.")
@@ -95,10 +95,11 @@ def judge(
             for as many calls again; fewer where fewer have one.
 
     Answers that are no list of as many numbers are left out; raises FeatureError where more than
-    half are, where the model fails, or where there are too few texts.
+    half are, where the model fails, where there are too few texts, or no label.
     """
     stored = stored_of(index)
-    text = label.text if isinstance(label, Label) else label
+    text = text_of(label)
+    texts, controls = count("texts", texts, 2), count("controls", controls, 0)
     found = activity(stored, layer, feature)
     trial = _texts(found, texts)
     sheet, places = trial.sheet, trial.places.tolist()
@@ -174,13 +175,24 @@ def _numbers_in(answer: str, count: int) -> list[float]:
 
 def _label_in(answer: str) -> str:
     """What stands behind the last LABEL:, else the first line that says something."""
-    lines = [line.strip(" \t*#`") for line in answer.splitlines()]
+    lines = [line.strip(" \t*`").lstrip("# \t") for line in answer.splitlines()]
     marked = [
-        found[1] for line in lines if (found := re.match(r"(?i)label\W*:\W*(.*)", line)) is not None
+        found[1]
+        for line in lines
+        if (found := re.match(r"(?i)[\W_]*label[\s*_`]*:[\s*`]*(.*)", line)) is not None
     ]
     said = [line for line in marked if line.strip()]
     line = said[-1] if said else next((line for line in lines if line and not marked), "")
-    return line.strip(" \t*`\"'“”")
+    return _unquoted(line.strip(" \t*`"))
+
+
+def _unquoted(line: str) -> str:
+    """A line without the quotes that it stands in; quotes inside belong to it."""
+    for first, last in ('""', "''", "“”", "‘’", "«»"):
+        inside = line[1:-1]
+        if line[:1] == first and line[-1:] == last and inside and not {first, last} & set(inside):
+            return inside.strip()
+    return line
 
 
 def _shown(number: int, example: Example) -> str:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...dictionaries.labels import LONGEST, Label
-from ..errors import FeatureError
+from ..errors import FeatureError, count
 from ..stored import StoredIndex
 from .activity import Activity, activity
 from .contexts import AnyIndex, stored_of
@@ -79,6 +79,7 @@ def propose(
 
     Raises FeatureError for a unit that is active in fewer than two texts, or on every token.
     """
+    n = count("n", n, 0)
     found = activity(index, layer, feature, sign)
     trial = found.checked(found.held_out())
     controls = control_rules(index, layer, feature, sign)
