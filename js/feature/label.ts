@@ -10,6 +10,8 @@ import { Suggestions } from "./suggestions";
 import { factsText, origin, SCORE_HELP, scoreText } from "./words";
 
 const LONGEST = 200;
+/** From so many letters on, a name is a sentence, and looks like one. */
+const LONG = 50;
 
 const focusedIn = (el: HTMLElement): Element | null =>
   (el.getRootNode() as Document | ShadowRoot).activeElement;
@@ -106,6 +108,7 @@ export class LabelLine {
     this.fixed.textContent = name;
     for (const el of [this.title, this.fixed]) {
       el.classList.toggle("iw-c-unnamed", text === "");
+      el.classList.toggle("iw-c-long", name.length > LONG);
       el.title = text ? `${text}: click to change it` : "No label yet: click to give one";
     }
     this.title.setAttribute(

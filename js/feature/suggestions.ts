@@ -6,6 +6,9 @@ import { button, h } from "../shared/dom";
 import type { CardPort, Proposal, ProposalsShown } from "./state";
 import { SCORE_HELP, samplesText, scoreParts, scoreText } from "./words";
 
+const ORDER =
+  "In the order of what each is worth there: half how well it separates, half how often it is right where it holds, and holds where the feature is active";
+
 export class Suggestions {
   readonly el = h("div", {
     class: "iw-c-suggestions",
@@ -43,6 +46,7 @@ export class Suggestions {
     const none = proposals.length === 0 ? "No label suggests itself for this feature." : "";
     const sentence = waiting || shown.message || none;
     this.said.textContent = sentence || "Counted on one half of the texts, tested on the other:";
+    this.said.title = sentence ? "" : ORDER;
     this.el.replaceChildren(
       h(
         "div",

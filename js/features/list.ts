@@ -3,27 +3,37 @@ import { button, h } from "../shared/dom";
 import { kwicLine, strongest, triggerName } from "../shared/example";
 import { count } from "../shared/format";
 import { type Live, nameOf, type Page, type Row, type Spot } from "./state";
-import { foundText, rowFigure } from "./words";
+import { figureName, foundText, rowFigure } from "./words";
 
 /** So many on each side of the trigger fit into the widest list. */
 const LETTERS = 34;
 
 export class List {
   readonly el: HTMLElement;
-  private readonly facts = h("div", { class: "iw-f-facts", attrs: { "aria-live": "polite" } });
+  private readonly facts = h("span", { attrs: { "aria-live": "polite" } });
+  /** What the figure at the right of each row is. */
+  private readonly figure = h("span", {
+    class: "iw-f-figurename",
+    attrs: { "aria-hidden": "true" },
+  });
   private readonly list = h("ul", {
     class: "iw-rows iw-f-list",
     attrs: { "aria-label": "Features" },
   });
   private readonly items = new Map<string, HTMLLIElement>();
-  private drawn = "";
+  private drawn: Page | null = null;
   private opened = "";
 
   constructor(
     private readonly open: (spot: Spot) => void,
     private readonly more: () => void,
   ) {
-    this.el = h("div", { class: "iw-f-listbox" }, this.facts, this.list);
+    this.el = h(
+      "div",
+      { class: "iw-f-listbox" },
+      h("div", { class: "iw-f-facts" }, this.facts, this.figure),
+      this.list,
+    );
     this.list.addEventListener("keydown", (event) => this.walk(event));
   }
 
@@ -31,9 +41,11 @@ export class List {
     this.facts.textContent =
       waiting || !page ? (live.indexed || page ? "looking …" : "") : foundText(page, live);
     this.list.classList.toggle("iw-f-waiting", waiting);
-    const key = JSON.stringify([page?.found, page?.total, page?.sort]);
-    if (key === this.drawn || !page || page.state === "computing") return;
-    this.drawn = key;
+    if (page === this.drawn || !page || page.state === "computing") return;
+    this.drawn = page;
+    const [figure, title] = page.found.length > 0 ? figureName(page) : ["", ""];
+    this.figure.textContent = figure;
+    this.figure.title = title;
     const held = (this.list.getRootNode() as Document | ShadowRoot).activeElement as HTMLElement;
     const focused = this.list.contains(held) ? held.dataset.row : undefined;
     // Rows that stay keep their elements: “more” draws only what is new.
@@ -50,22 +62,45 @@ export class List {
       const more = button(`+${count(rest)} more`, () => this.more(), { class: "iw-f-more" });
       items.push(h("li", {}, more));
     }
-    this.list.replaceChildren(...items);
+    this.put(items);
     this.setOpened(this.opened);
-    if (focused) this.at(focused)?.focus({ preventScroll: true });
+    if (focused && !this.list.contains(held)) this.at(focused)?.focus({ preventScroll: true });
+  }
+
+  /** What stands in its place already is not touched. */
+  private put(items: readonly HTMLLIElement[]): void {
+    const { list } = this;
+    let same = 0;
+    while (same < items.length && list.children[same] === items[same]) same++;
+    while (list.children.length > same) list.lastElementChild?.remove();
+    list.append(...items.slice(same));
   }
 
   setOpened(name: string): void {
     this.opened = name;
-    const rows = this.rows;
-    for (const row of rows) {
+    let taking: HTMLElement | null = null;
+    for (const row of this.rows) {
       const mine = row.dataset.row === name;
-      row.classList.toggle("iw-f-current", mine);
-      if (mine) row.setAttribute("aria-current", "true");
-      else row.removeAttribute("aria-current");
-      row.tabIndex = mine ? 0 : -1;
+      if (mine) taking = row;
+      // Elements are slow to touch, and there may be hundreds.
+      if (row.classList.contains("iw-f-current") !== mine) {
+        row.classList.toggle("iw-f-current", mine);
+        if (mine) row.setAttribute("aria-current", "true");
+        else row.removeAttribute("aria-current");
+      }
     }
-    if (rows.length > 0 && !rows.some((row) => row.tabIndex === 0)) rows[0].tabIndex = 0;
+    this.take(taking ?? this.taking ?? this.rows[0]);
+  }
+
+  /** The one row that takes part in tabbing. */
+  private take(row: HTMLElement | undefined): void {
+    const before = this.taking;
+    if (before && before !== row) before.tabIndex = -1;
+    if (row) row.tabIndex = 0;
+  }
+
+  private get taking(): HTMLElement | undefined {
+    return this.list.querySelector<HTMLElement>(".iw-f-row[tabindex='0']") ?? undefined;
   }
 
   focus(): void {
@@ -80,7 +115,7 @@ export class List {
     return [...this.list.querySelectorAll<HTMLElement>(".iw-f-row")];
   }
 
-  private at(name: string): HTMLElement | undefined {
+  private at(name: string | undefined): HTMLElement | undefined {
     return this.rows.find((row) => row.dataset.row === name);
   }
 
@@ -91,7 +126,7 @@ export class List {
     const el = button("", () => this.open(row), {
       class: `iw-rowbutton iw-f-row${row.label === null ? " iw-f-unnamed" : ""}`,
       title: row.why ? `${name}: ${row.why}` : name,
-      attrs: { "data-row": name },
+      attrs: { "data-row": name, tabindex: -1 },
     });
     el.append(
       h(
@@ -113,7 +148,7 @@ export class List {
     if (to === undefined || now < 0) return;
     event.preventDefault();
     const next = rows[Math.min(rows.length - 1, Math.max(0, to))];
-    for (const row of rows) row.tabIndex = row === next ? 0 : -1;
+    this.take(next);
     next.focus();
   }
 }

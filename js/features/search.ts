@@ -1,6 +1,6 @@
 /** The search field with its modes, the order of the list, and the layer. */
 import { h } from "../shared/dom";
-import type { Live, Mode, Query, Sort, Spot } from "./state";
+import { type Live, type Mode, parseSpot, type Query, type Sort, type Spot } from "./state";
 import { PLACEHOLDERS } from "./words";
 
 const PAUSE_MS = 250;
@@ -62,6 +62,7 @@ export class Search {
           if (event.isComposing) return;
           if (event.key === "Enter") this.enter();
           else if (event.key === "ArrowDown") down();
+          else if (event.key === "Escape" && this.field.value !== "") this.clear();
           else return;
           event.preventDefault();
         },
@@ -102,15 +103,14 @@ export class Search {
     this.ask(this.query);
   }
 
+  private clear(): void {
+    this.field.value = "";
+    this.now();
+  }
+
   private enter(): void {
     const spot = parseSpot(this.field.value);
     if (spot && this.mode.value === "label") this.open(spot);
     else this.now();
   }
-}
-
-/** L2/117, 2/117, l2 / 117. */
-export function parseSpot(text: string): Spot | null {
-  const found = /^\s*l?\s*(\d{1,4})\s*\/\s*(\d{1,9})\s*$/i.exec(text);
-  return found ? { layer: Number(found[1]), feature: Number(found[2]) } : null;
 }

@@ -129,3 +129,9 @@ export interface Host {
 }
 
 export const nameOf = ({ layer, feature }: Spot): string => `L${layer}/${feature}`;
+
+/** L2/117, 2/117, l2 / 117. */
+export function parseSpot(text: string): Spot | null {
+  const found = /^\s*l?\s*(\d{1,4})\s*\/\s*(\d{1,9})\s*$/i.exec(text);
+  return found ? { layer: Number(found[1]), feature: Number(found[2]) } : null;
+}

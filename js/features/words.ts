@@ -1,6 +1,6 @@
 /** The sentences of the browser: what is indexed, how far it is, what was found. */
 import { count, number, percent, plural, probability } from "../shared/format";
-import type { Live, Mode, Page, Row, Sort } from "./state";
+import { type Live, type Mode, type Page, parseSpot, type Row, type Sort } from "./state";
 
 const sentence = (text: string): string =>
   text === "" || /[.!?…]$/.test(text) ? text : `${text}.`;
@@ -54,6 +54,7 @@ export function foundText(page: Page, live: Live): string {
   const some = `${page.capped ? "the best " : ""}${plural(page.total, live.unit)}`;
   if (page.text.trim() === "") return `${some}${where(page)}, ${SORTED[page.sort]}`;
   if (page.total === 0) return nothing(page, live);
+  if (page.mode === "label" && parseSpot(page.text)) return "Enter opens it";
   return `${some}${where(page)} ${FOUND[page.mode]}`;
 }
 
@@ -70,8 +71,8 @@ const SORTED: Readonly<Record<Sort, string>> = {
 const FOUND: Readonly<Record<Mode, string>> = {
   label: "named so",
   token: "that fire on it",
-  prompt: "fire on this text",
-  promotes: "raise it most",
+  prompt: "that fire on this text",
+  promotes: "that raise it most",
 };
 
 function nothing(page: Page, live: Live): string {
@@ -96,20 +97,41 @@ export const PLACEHOLDERS: Readonly<Record<Mode, string>> = {
   promotes: "a token to promote",
 };
 
+/** What the figures at the right edge of the rows are, in a word and in a sentence. */
+export function figureName({ mode, sort, text }: Page): readonly [string, string] {
+  if (sort === "match" && text.trim() !== "" && mode !== "label") return MATCHES[mode];
+  if (sort === "score")
+    return ["label", "How well its label tells active text from other text: .5 is chance"];
+  if (sort === "strength") return ["strongest", "Its strongest activation on the indexed texts"];
+  return ["active on", "The share of indexed tokens on which it is active"];
+}
+
+const MATCHES: Readonly<Record<Exclude<Mode, "label">, readonly [string, string]>> = {
+  token: [
+    "F1",
+    "Of how often it fires on the word, and how often on little else: 1 is both always",
+  ],
+  prompt: ["of its top", "Its activation on this text as a share of its strongest in the index"],
+  promotes: ["σ", "Its effect on the token, in standard deviations over all tokens"],
+};
+
 /** What a row says of itself at its right edge. */
 export function rowFigure(
   row: Row,
   { mode, sort }: Pick<Page, "mode" | "sort">,
 ): readonly [text: string, title: string] {
   if (row.value !== null && sort === "match") {
-    if (mode === "token") return [probability(row.value), `${row.why}: F1 of both shares`];
-    if (mode === "promotes") return [`${number(row.value)} σ`, row.why];
-    return [number(row.value), row.why];
+    if (mode === "token") return [probability(row.value), row.why];
+    if (mode === "promotes") return [number(row.value), row.why];
+    if (!row.strongest) return [number(row.value), row.why];
+    return [percent(Math.abs(row.value / row.strongest)), row.why];
   }
-  if (sort === "score" && row.score !== null)
-    return [`label ${probability(row.score)}`, `its label separates ${probability(row.score)}`];
+  if (sort === "score")
+    return row.score === null
+      ? ["", ""]
+      : [probability(row.score), `its label separates ${probability(row.score)}`];
   if (sort === "strength" && row.strongest !== null)
-    return [`top ${number(row.strongest)}`, `strongest activation ${number(row.strongest)}`];
+    return [number(row.strongest), `strongest activation ${number(row.strongest)}`];
   if (row.density === null) return ["", ""];
   return row.density > 0
     ? [percent(row.density), `active on ${percent(row.density)} of tokens`]

@@ -1,10 +1,9 @@
 /** The features browser in a page without a notebook. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { parseSpot } from "../features/search";
 import type { Firings, Live, Opened, Page, Row } from "../features/state";
-import { EMPTY } from "../features/state";
+import { EMPTY, parseSpot } from "../features/state";
 import { View } from "../features/view";
-import { foundText, headline, rowFigure, stateSentence } from "../features/words";
+import { figureName, foundText, headline, rowFigure, stateSentence } from "../features/words";
 import { CARD, exampleOf } from "./cards";
 import { expectText, HOSTILE } from "./page";
 
@@ -73,6 +72,7 @@ describe("the words of the browser", () => {
     expect(foundText(pageOf([ROW]), LIVE)).toBe("1 feature, best labels first");
     const texas = pageOf([ROW], { text: "texas" });
     expect(foundText(texas, LIVE)).toBe("1 feature named so");
+    expect(foundText(pageOf([ROW], { text: "2/117" }), LIVE)).toBe("Enter opens it");
     const none = { text: "texas", layer: 2, total: 0 };
     expect(foundText(pageOf([], none), LIVE)).toContain("No feature of L2 is called “texas”");
     expect(foundText(pageOf([], { ...none, mode: "prompt" }), LIVE)).toContain("fires on");
@@ -84,14 +84,26 @@ describe("the words of the browser", () => {
     const figure = (row: Row, sort: Page["sort"], mode: Page["mode"] = "label") =>
       rowFigure(row, { sort, mode })[0];
     expect(figure(ROW, "match")).toBe("1.0%");
-    expect(figure(ROW, "score")).toBe("label .94");
-    expect(figure(ROW, "strength")).toBe("top 3.20");
+    expect(figure(ROW, "score")).toBe(".94");
+    expect(figure(ROW, "strength")).toBe("3.20");
     expect(figure({ ...ROW, density: 0 }, "density")).toBe("silent");
     const found = { ...ROW, value: 2.5 };
-    expect(figure(found, "match", "prompt")).toBe("2.50");
-    expect(figure(found, "match", "promotes")).toBe("2.50 σ");
+    // On this text, of its strongest 3.2: what the list is ordered by.
+    expect(figure(found, "match", "prompt")).toBe("78%");
+    expect(figure({ ...found, strongest: null }, "match", "prompt")).toBe("2.50");
+    expect(figure(found, "match", "promotes")).toBe("2.50");
     expect(figure({ ...ROW, value: 0.83 }, "match", "token")).toBe(".83");
     expect(figure(found, "density", "prompt")).toBe("1.0%");
+  });
+
+  it("say above the rows what their figures are", () => {
+    const name = (more: Partial<Page>) => figureName(pageOf([ROW], more))[0];
+    expect(name({})).toBe("active on");
+    expect(name({ text: "texas" })).toBe("active on");
+    expect(name({ sort: "strength" })).toBe("strongest");
+    expect(name({ text: "texas", mode: "promotes" })).toBe("σ");
+    expect(name({ text: "in texas", mode: "prompt" })).toBe("of its top");
+    expect(name({ text: "in texas", mode: "prompt", sort: "density" })).toBe("active on");
   });
 
   it("read a place as people write it", () => {
@@ -180,6 +192,25 @@ describe("the browser", () => {
     answer(pageOf([ROW]));
     expect(rows()).toEqual(["L2/117"]);
     expect(view.root.dataset.iwList).toBe("done");
+  });
+
+  it("empties the field with Escape, and lists all again", () => {
+    field().value = "texas";
+    press(field(), "Enter");
+    press(field(), "Escape");
+    expect(field().value).toBe("");
+    expect(last()).toMatchObject({ type: "search", text: "" });
+  });
+
+  it("leaves rows that stay in their places untouched, with their focus", () => {
+    view.begin();
+    answer(pageOf([ROW, { ...ROW, feature: 118 }]));
+    const rowsBefore = shown(".iw-f-row");
+    rowsBefore[1].focus();
+    choose("Order", "density");
+    answer(pageOf([ROW, { ...ROW, feature: 118 }, { ...ROW, feature: 119 }]));
+    expect(document.activeElement).toBe(rowsBefore[1]);
+    expect(shown(".iw-f-row").map((el) => el.tabIndex)).toEqual([0, -1, -1]);
   });
 
   it("opens a typed number at once", () => {
