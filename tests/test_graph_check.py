@@ -156,7 +156,9 @@ class TestAnswers:
             known.append([sum(way) for way in shown])
 
         request = {"ids": strongest(graph(), 1), "factor": 2}
-        signals = Signals(report=lambda share, message: None, check=lambda: None, offer=look, draw=look)
+        signals = Signals(
+            report=lambda share, message: None, check=lambda: None, offer=look, draw=look
+        )
         look(graph_answers.check(graph(), request, signals))
         # Predicted, measured, random; of direct, then of total.
         assert known == [[1, 1, 0], [2, 2, 0], [2, 2, 1], [2, 2, 2], [2, 2, 2]]
@@ -168,7 +170,9 @@ class TestAnswers:
         def look(part: Any) -> None:
             seen.append(len(part["series"][0]["ids"]))
 
-        signals = Signals(report=lambda share, message: None, check=lambda: None, offer=look, draw=look)
+        signals = Signals(
+            report=lambda share, message: None, check=lambda: None, offer=look, draw=look
+        )
         answer = graph_answers.many(of, {"nodes": 24, "factor": 0}, signals)
         assert sorted(seen) == seen
         assert 0 < seen[0] < 24 == seen[-1]

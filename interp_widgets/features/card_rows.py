@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..dictionaries.labels import Label
-from ..json_numbers import each_finite
-from ..json_numbers import finite as finite
+from ..json_numbers import each_finite, finite
 from .values import Control, Example, Group, Histogram, TokenWeight
 
 Row = dict[str, Any]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..features.card_rows import finite
 from ..features.labelling.detection import Detection
 from ..features.labelling.proposing import Proposal
+from ..json_numbers import finite
 
 
 def proposal_row(proposal: Proposal) -> dict[str, Any]:

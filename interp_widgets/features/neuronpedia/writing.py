@@ -20,7 +20,7 @@ from ...json_numbers import finite
 from ..card_rows import Row, control_row, example_row, histogram_row, label_row
 from ..errors import FeatureError
 from ..stored import StoredIndex
-from ..values import Example
+from ..values import Example, Histogram
 from .explanations import OUR_SCORE
 from .fields import OURS
 from .forms import MOST_NEGATIVE
@@ -69,6 +69,7 @@ class _Parts:
         found = None if index.model is None else index.weights.logits(layer, feature, LOGITS)
         self.positive = found.positive if found else ()
         self.suppressed = found.negative if found else ()
+        self.logits = found.histogram if found else None
         self.label = index.label_of(layer, feature)
         self.ours = {
             "version": VERSION,
@@ -89,7 +90,6 @@ class _Parts:
 def _native(parts: _Parts) -> dict[str, Any]:
     source_set = _address(parts.scan)
     layer = f"{parts.layer}-{source_set}"
-    edges = parts.histogram.edges
     activations = [
         # Neuronpedia heads the strongest ones by -1 and the largest value.
         *(_activation(e, -1.0, parts.strongest, -1.0) for e in parts.examples),
@@ -116,8 +116,8 @@ def _native(parts: _Parts) -> dict[str, Any]:
         "pos_values": [each.value for each in parts.positive],
         "neg_str": [each.token for each in parts.suppressed],
         "neg_values": [each.value for each in parts.suppressed],
-        "freq_hist_data_bar_values": ((edges[:-1] + edges[1:]) / 2).tolist(),
-        "freq_hist_data_bar_heights": parts.histogram.counts.tolist(),
+        **_bars("freq_hist", parts.histogram),
+        **_bars("logits_hist", parts.logits),
         # Their page reads these lists without asking whether they are there.
         **{name: [] for name in _EMPTY},
         "activations": activations,
@@ -127,8 +127,6 @@ def _native(parts: _Parts) -> dict[str, Any]:
 
 
 _EMPTY = (
-    "logits_hist_data_bar_heights",
-    "logits_hist_data_bar_values",
     "neuron_alignment_indices",
     "neuron_alignment_values",
     "neuron_alignment_l1",
@@ -140,6 +138,15 @@ _EMPTY = (
     "correlated_features_l1",
     "decoder_weights_dist",
 )
+
+
+def _bars(name: str, found: Histogram | None) -> Row:
+    """The middles of a histogram's bins, and how many are in each."""
+    edges = np.zeros(0) if found is None else found.edges
+    return {
+        f"{name}_data_bar_values": ((edges[:-1] + edges[1:]) / 2).tolist(),
+        f"{name}_data_bar_heights": [] if found is None else found.counts.tolist(),
+    }
 
 
 def _activation(example: Example, low: float, high: float, share: float) -> Row:

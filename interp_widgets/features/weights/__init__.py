@@ -20,13 +20,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, cast
 
+import numpy as np
 import torch
 
 from ...dictionaries import CrossLayerTranscoder, SparseCoder, Transcoders
 from ...models import Model
 from ..errors import FeatureError
 from ..units import DenseUnits, FeatureUnits, Units, What, units_of
-from ..values import TokenWeight
+from ..values import Histogram, TokenWeight
 from .kept import kept
 from .lists import (
     Logits,
@@ -41,6 +42,7 @@ from .lists import (
 from .products import OUTPUT, Parts, Products, Values, squared
 from .sides import Table
 
+BINS = 50  # of the logits' histogram, as Neuronpedia draws it
 LEFT_OUT = (
     "Virtual weights are the direct path through the residual stream: what attention carries between "
     "positions, what MLPs and skip connections pass on, and the norms' scales are left out."
@@ -118,7 +120,8 @@ class Weights:
             pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
             return tuple(TokenWeight(self.model.token_text(i), i, value) for i, value in pairs)
 
-        return Logits(tokens(True), tokens(False), control_of(drawn))
+        counts, edges = np.histogram(found.double().numpy(), BINS)
+        return Logits(tokens(True), tokens(False), control_of(drawn), Histogram(edges, counts))
 
     @torch.no_grad()
     def promotes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import FeatureError
-from ..values import Control, Neighbour, TokenWeight
+from ..values import Control, Histogram, Neighbour, TokenWeight
 
 Neighbours = tuple[list[Neighbour], Control | None]
 
@@ -21,11 +21,13 @@ class Logits:
     """Tokens whose logits a unit raises most, and lowers most, at activation 1 and norm scale 1.
 
     Values are above the mean over the vocabulary. control: the largest of random directions.
+    histogram: of all tokens.
     """
 
     positive: tuple[TokenWeight, ...]
     negative: tuple[TokenWeight, ...]
     control: Control
+    histogram: Histogram = field(compare=False)  # arrays have no truth value
 
 
 class Promotion(NamedTuple):
