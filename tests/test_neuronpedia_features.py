@@ -620,6 +620,15 @@ def test_neuronpedias_fields_say_what_they_mean_there(found: Index) -> None:
     assert document["maxActApprox"] == values.max()
     assert document["frac_nonzero"] == len(values) / tokens
     assert sum(document["freq_hist_data_bar_heights"]) == len(values)
+    logits = found.weights.logits(layer, number, found.model.hf.config.vocab_size)
+    assert logits is not None
+    every = [each.value for each in logits.positive]
+    low, width = min(every), (max(every) - min(every)) / 50
+    bins = [min(49, int((value - low) / width)) for value in every]
+    assert document["logits_hist_data_bar_heights"] == [bins.count(i) for i in range(50)]
+    assert document["logits_hist_data_bar_values"] == pytest.approx(
+        [low + (i + 0.5) * width for i in range(50)]
+    )
     centres = document["freq_hist_data_bar_values"]
     assert len(centres) == 40
     assert 0 < centres[0] < centres[-1] < values.max()
@@ -890,6 +899,36 @@ def test_one_bad_row_labels_nothing(
     with pytest.raises(FeatureError, match=said):
         import_labels(found, path)
     assert empty_book.get(0, 3) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([row(0, 1, " "), row(0, 2, None)], "The rows have 2 explanations, and none .* a text"),
+        ([row(0, 1, "x") | {"layer": "blocks.2"}], "layer is the text 'blocks.2': give layer=..."),
+        (row(0, 1, "x"), "a file, a folder or a list of rows, not dict"),
+        (5, "a file, a folder or a list of rows, not int"),
+        ([], "The rows have no explanation of a feature of tests/tiny .their layers: none"),
+    ],
+)
+def test_rows_that_label_nothing_are_sentences(
+    found: Index, empty_book: LabelBook, rows: Any, said: str
+) -> None:
+    with pytest.raises(FeatureError, match=said):
+        import_labels(found, rows)
+    assert list(empty_book.items()) == []
+
+
+@pytest.mark.parametrize("source", [None, 5, [{"index": 1}]])
+def test_what_is_no_file_and_no_document_is_a_sentence(source: Any) -> None:
+    with pytest.raises(
+        FeatureError, match="read from a file, or is a parsed document .a dict., not"
+    ):
+        from_neuronpedia(source)
+    with pytest.raises(
+        FeatureError, match="read from a file, or is a parsed document .a dict., not"
+    ):
+        list(read_neuronpedia(source))
 
 
 def test_an_export_of_another_dictionary_is_refused(

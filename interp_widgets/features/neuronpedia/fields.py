@@ -26,6 +26,8 @@ MOST_PARTS = 1 << 20
 #: The field of documents, and of what is in them, that is ours.
 OURS = "interp_widgets"
 _LARGEST_NUMBER = 3.4e38
+#: The file of a document that somebody has parsed already.
+_PARSED = "the document"
 _GZIP = b"\x1f\x8b"
 
 
@@ -43,6 +45,8 @@ class At:
 
     def error(self, found: str) -> FeatureError:
         """The sentence that says what stands here: "is ...: give ..."."""
+        if not self.field and self.file == _PARSED:
+            return FeatureError(f"{_PARSED} {found}.")
         return FeatureError(f"{self.file}: {self.field or 'the document'} {found}.")
 
 

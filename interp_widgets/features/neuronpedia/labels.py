@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...dictionaries.labels import Label
 from ..errors import FeatureError
 from .explanations import labels_of, our_label
-from .fields import At, an_object, first, ours_of, whole
+from .fields import At, an_object, first, ours_of, shown, whole
 from .forms import layer_of
 from .reading import all_documents
 
@@ -38,14 +38,15 @@ class Imported:
     absent: int
 
     def __repr__(self) -> str:
-        said = f"{len(self.features):,} features were labelled"
+        n = len(self.features)
+        said = "1 feature was labelled" if n == 1 else f"{n:,} features were labelled"
         left = [
-            (self.kept, "have a label of yours, which stayed"),
-            (self.others, "further explanations of the same features were left out"),
-            (self.empty, "explanations have no text"),
-            (self.absent, "are of features that this dictionary does not have"),
+            ("with a label of yours, which stayed", self.kept),
+            ("further explanations of the same features left out", self.others),
+            ("explanations without text", self.empty),
+            ("explanations of features that this dictionary does not have", self.absent),
         ]
-        return "; ".join([said, *(f"{n:,} {what}" for n, what in left if n)]) + "."
+        return "; ".join([said, *(f"{what}: {n:,}" for what, n in left if n)]) + "."
 
 
 def import_labels(
@@ -65,7 +66,6 @@ def import_labels(
     Nothing is labelled unless every row can be read. Raises FeatureError naming the row that cannot,
     or where not one explanation fits the dictionary.
     """
-    name = source if isinstance(source, str | Path) else "the explanations"
     found: dict[tuple[int, int], Label] = {}
     others = empty = absent = 0
     seen: set[int] = set()
@@ -79,9 +79,12 @@ def import_labels(
             others += len(labels) - (key not in found)
             found.setdefault(key, labels[0])
     if not found:
+        whose = f"{source} has" if isinstance(source, str | Path) else "The rows have"
+        if empty and not absent:
+            raise FeatureError(f"{whose} {empty:,} explanations, and none of them has a text.")
         listed = ", ".join(map(str, sorted(seen)[:8])) or "none"
         raise FeatureError(
-            f"{name} has no explanation of a feature of {index.units.scan} (its layers: {listed}; "
+            f"{whose} no explanation of a feature of {index.units.scan} (their layers: {listed}; "
             f"ours: {', '.join(map(str, index.layers))}): give the export of this dictionary."
         )
     taken = index.book.merge(found, over=over, source="Neuronpedia")
@@ -93,6 +96,10 @@ def _rows(
 ) -> Iterator[tuple[tuple[int, int], tuple[Label, ...]]]:
     if isinstance(source, str | Path):
         documents = all_documents(Path(source).expanduser())
+    elif isinstance(source, Mapping) or not isinstance(source, Iterable):
+        raise FeatureError(
+            f"Explanations are a file, a folder or a list of rows, not {type(source).__name__}."
+        )
     else:
         start = At("the explanations")
         documents = ((start[i], an_object(row, start[i]), {}) for i, row in enumerate(source))
@@ -101,7 +108,8 @@ def _rows(
         feature = whole(index, at[key])
         where = layer_of(row, header) if layer is None else layer
         if where is None:
-            raise at["layer"].error('is missing: give layer=..., or rows with "layer": "2-name"')
+            said = shown(row.get("layer"))
+            raise at["layer"].error(f'is {said}: give layer=..., or rows with "layer": "2-name"')
         if "description" in row:
             labels = labels_of([row], at)
         elif "explanations" in row or ours_of(row):

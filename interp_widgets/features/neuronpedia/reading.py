@@ -43,7 +43,7 @@ def from_neuronpedia(
     if isinstance(source, Mapping):
         at, found = At("the document"), dict(source)
     else:
-        path = Path(source).expanduser()
+        path = _path(source)
         at, found = At(path.name), fields.document(path)
     if isinstance(found.get("features"), list):
         raise at.error("holds several features: read it with read_neuronpedia")
@@ -56,8 +56,18 @@ def read_neuronpedia(path: str | Path, *, layer: int | None = None) -> Iterator[
 
     Raises FeatureError as `from_neuronpedia`, when it comes to what cannot be read.
     """
-    for at, found, header in all_documents(Path(path).expanduser()):
+    for at, found, header in all_documents(_path(path)):
         yield _feature(found, at, header, layer)
+
+
+def _path(source: object) -> Path:
+    """Raises FeatureError for what is no path."""
+    if not isinstance(source, str | Path):
+        raise FeatureError(
+            f"A feature is read from a file, or is a parsed document (a dict), not "
+            f"{type(source).__name__}."
+        )
+    return Path(source).expanduser()
 
 
 def all_documents(path: Path) -> Iterator[tuple[At, dict[str, Any], dict[str, Any]]]:
