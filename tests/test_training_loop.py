@@ -70,6 +70,13 @@ def test_reading_goes_on_from_any_position_and_from_the_beginning_behind_the_end
     assert seen[-1][1].epoch == 40 * 7 // 63
 
 
+def test_a_text_is_measured_in_bytes_wherever_it_is(tmp_path: Path) -> None:
+    texts = ["naïve", "日本"]  # one letter of two bytes, two of three
+    assert Corpus(texts, tiny_models.tokenizer(), 8).size() == 6 + 6
+    (tmp_path / "text.txt").write_text("".join(texts), "utf-8")
+    assert Corpus(tmp_path, tiny_models.tokenizer(), 8).size() == 6 + 6
+
+
 def test_a_text_that_is_read_once_ends() -> None:
     corpus = Corpus(iter(TEXT[:2]), tiny_models.tokenizer(), 8)
     assert len(list(corpus.rows(Position()))) == 2 * 21 // 7

@@ -21,7 +21,7 @@ from typing import Protocol
 
 import torch
 
-from ..dictionaries.training.corpus import Corpus
+from ..dictionaries.training.corpus import Corpus, n_bytes
 from ..jobs import Cancelled
 from ..models import Model
 from .about import About
@@ -148,7 +148,7 @@ class _Pass:
 
     def __init__(self, model: Model, units: Units, corpus: Corpus, folder: IndexFolder) -> None:
         self.model, self.units, self.corpus, self.folder = model, units, corpus, folder
-        self.read = 0  # characters of the documents that were read
+        self.read = 0  # bytes of the documents that were read
 
     def run(
         self,
@@ -233,7 +233,7 @@ class _Pass:
     def _documents(self) -> Iterator[str]:
         self.read = 0
         for document in self.corpus.documents():
-            self.read += len(document) if isinstance(document, str) else 0
+            self.read += n_bytes(document) if isinstance(document, str) else 0
             yield document
 
     def _with_floors(self, units: Units, progress: Progress, check: Callable[[], object]) -> Units:

@@ -41,6 +41,11 @@ class Position:
     offset: int = 0
 
 
+def n_bytes(text: str) -> int:
+    """How long it is in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
 class Corpus:
     """The rows of a text.
 
@@ -79,12 +84,12 @@ class Corpus:
         return self._once
 
     def size(self) -> int:
-        """About how many characters there are (of files, bytes); 0 where that is not known before
-        they are read."""
+        """How many bytes of UTF-8 there are, in files with what stands around the documents; 0 where
+        that is not known before they are read."""
         if self.path is not None:
             return sum(path.stat().st_size for path in _files(self.path))
         text = self._text if isinstance(self._text, list | tuple) else ()
-        return sum(len(document) for document in text if isinstance(document, str))
+        return sum(n_bytes(each) for each in text if isinstance(each, str))
 
     @cached_property
     def fingerprint(self) -> str:
