@@ -26,6 +26,7 @@ from interp_widgets.features.known import index_of
 from interp_widgets.features.units import Units
 from interp_widgets.jobs import Cancelled
 from interp_widgets.models import Model, load
+from interp_widgets.models.interventions import residual
 
 CONTEXT = 9
 TEXTS = ["w5 w6 w7", "w8 w9", "w10 w11 w12 w13"]
@@ -116,6 +117,41 @@ def test_half_a_character_is_read_as_the_sign_for_what_cannot_be_read(
     assert stored.n_windows == 2
     assert [text.split()[0] for text in texts_of(stored)] == ["w5", "w7"]
     assert [text.split()[-1] for text in texts_of(stored)] == ["w6", "w8"]
+
+
+# --- what is indexed -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ((residual(1), [1.0, "x"]), "at L1 resid_post needs a vector of finite numbers: "),
+        ((residual(1), None), "at L1 resid_post needs a vector of finite numbers: "),
+        ((residual(1), np.full(32, np.nan)), "of finite numbers: .*(nan|NaN|infinite|finite)"),
+        ((residual(1), np.ones(5)), "has 5 numbers, which do not fit L1 resid_post"),
+        ((residual(99), np.ones(32)), "is at L99 resid_post, which tiny gpt2 lacks"),
+        ((residual(1),), "needs a place and a vector, such as"),
+        (5, "needs a place and a vector, such as"),
+        ((1, np.ones(32)), "needs a place and a vector, such as"),
+    ],
+)
+def test_a_direction_that_is_none_says_why(model: Model, entry: Any, said: str) -> None:
+    with pytest.raises(FeatureError, match="The direction 'odd' .*" + said):
+        index(model, {"odd": entry}, TEXTS)
+
+
+def test_a_word_for_neurons_is_not_taken_for_a_folder(model: Model) -> None:
+    with pytest.raises(FeatureError, match="'neuron' is no dictionary: say \"neurons\""):
+        index(model, "neuron", TEXTS)
+
+
+def test_what_fires_is_said_in_a_line(model: Model, dictionary: Transcoders) -> None:
+    firing = index_for(model, dictionary).fire("w5 w6 w7")
+    units = {*zip(firing.layer.tolist(), firing.feature.tolist(), strict=True)}
+    assert repr(firing) == f"Firing('w5 w6 w7', 4 tokens, {len(units)} units active)"
+    assert len(firing.strongest(1)) == 1
+    with pytest.raises(FeatureError, match="n is a whole number of at least 1, not 0"):
+        firing.strongest(0)
 
 
 # --- numbers and folders -------------------------------------------------------------------------

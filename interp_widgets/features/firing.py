@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..dictionaries.windows import counted
 from ..models import Model
 from ..models.model import Prompt
+from .errors import count
 from .units import Units
 
 
@@ -28,6 +29,11 @@ class Firing:
     feature: NDArray[np.int64]
     value: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        text = "".join(self.tokens[1:]).strip()
+        units = len({*zip(self.layer.tolist(), self.feature.tolist(), strict=True)})
+        return f"Firing({text[:60]!r}, {len(self.tokens)} tokens, {units:,} units active)"
+
     def of(self, layer: int, feature: int) -> NDArray[np.float32]:
         """One unit's activations, [position]; 0 where it is not active."""
         out = np.zeros(len(self.tokens), dtype=np.float32)
@@ -37,6 +43,7 @@ class Firing:
 
     def strongest(self, n: int = 20) -> list[tuple[int, int, float, int]]:
         """The units with the largest absolute values: layer, number, value, position of the peak."""
+        n = count("n", n)
         order = np.argsort(-np.abs(self.value), kind="stable")
         found: dict[tuple[int, int], tuple[int, int, float, int]] = {}
         for i in order.tolist():

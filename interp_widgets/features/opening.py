@@ -147,6 +147,8 @@ def loaded(model: Model, what: What | str | Path | None) -> What | None:
     """What somebody named, with a dictionary in place of its folder; None for neurons."""
     if what is None:
         what = model.dictionary
+    if isinstance(what, str) and what.casefold() in ("neuron", "mlp", "mlps"):
+        raise FeatureError(f'{what!r} is no dictionary: say "neurons" for all MLP neurons.')
     if isinstance(what, str | Path) and what != "neurons":
         from ..dictionaries import load
 

@@ -205,12 +205,20 @@ def _directions(model: Model, what: Directions) -> DenseUnits:
     for name, entry in what.items():
         try:
             place, vector = entry
-            held = Vector.of(vector).tensor()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError):
+            place, vector = None, None
+        if not isinstance(place, Place):
             raise FeatureError(
                 f"The direction {name!r} needs a place and a vector, such as (iw.residual(3), v)."
+            )
+        try:
+            held = Vector.of(vector).tensor()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise FeatureError(
+                f"The direction {name!r} at {place} needs a vector of finite numbers: "
+                f"{str(error).rstrip('.')}."
             ) from error
-        if not isinstance(place, Place) or place.layer >= model.n_layers:
+        if place.layer >= model.n_layers:
             raise FeatureError(f"The direction {name!r} is at {place}, which {model.name} lacks.")
         if place.site == "pattern" or width_of(model, place) != len(held):
             raise FeatureError(
