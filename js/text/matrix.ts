@@ -45,6 +45,7 @@ export class Matrix {
   private framed: readonly [Firing | null, number] = [null, 0];
   private colors: Colors | null = null;
   private pending = 0;
+  private resized = false;
   /** While a key brushes: then the row that has the focus stays in sight, wherever it goes. */
   private keyed = false;
   private anchor = 0;
@@ -81,7 +82,10 @@ export class Matrix {
     this.canvas.addEventListener("pointercancel", () => {
       this.press = null;
     });
-    const resized = new ResizeObserver(() => this.soon());
+    const resized = new ResizeObserver(() => {
+      this.resized = true;
+      this.soon();
+    });
     resized.observe(this.pane);
     signal.addEventListener("abort", () => {
       resized.disconnect();
@@ -136,7 +140,9 @@ export class Matrix {
     if (this.pending) return;
     this.pending = requestAnimationFrame(() => {
       this.pending = 0;
-      this.layout();
+      // A scroll draws, and no more.
+      if (this.resized) this.layout();
+      this.resized = false;
       this.draw();
     });
   }
