@@ -245,6 +245,18 @@ def test_numbers_that_make_no_sense_are_sentences(
         asked(index)
 
 
+def test_texts_that_are_all_alike_are_said_to_be(tmp_path: Path) -> None:
+    """The unit is active on half of the tokens, so that is not what is wrong."""
+    alike = planted(tmp_path / "it", [[" a", " b"]] * 9, {(0, 0): lambda window, i: float(i == 0)})
+    for wanted in ("“a”", "the letter"):
+        with pytest.raises(
+            FeatureError, match="too few, or too much alike, to check a label of L0"
+        ):
+            detect(alike, 0, 0, wanted)
+    with pytest.raises(FeatureError, match="too few, or too much alike"):
+        propose(alike, 0, 0)
+
+
 # --- a user's language model -------------------------------------------------------------------
 
 

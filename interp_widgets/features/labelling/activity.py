@@ -64,6 +64,11 @@ class Activity:
 
     def checked(self, trial: Trial) -> Trial:
         """Raises FeatureError for a trial with nothing to tell apart."""
+        if not trial.n_other and len(self.silent):
+            raise FeatureError(
+                "The texts of the index are too few, or too much alike, to check a label of "
+                f"{self.name} on other text than it was found on: index more text, or name it by hand."
+            )
         if not trial.n_other:
             raise FeatureError(
                 f"{self.name} is active on nearly every token of the index: there is nothing to "
