@@ -145,6 +145,15 @@ def test_a_word_for_neurons_is_not_taken_for_a_folder(model: Model) -> None:
         index(model, "neuron", TEXTS)
 
 
+def test_half_a_character_in_a_text_that_is_typed_is_no_error(
+    model: Model, dictionary: Transcoders
+) -> None:
+    """Such comes from a field in which somebody deletes half of an emoji."""
+    firing = index_for(model, dictionary).fire("w5 \ud83d w7")
+    assert firing.tokens[1].strip() == "w5"
+    assert firing.tokens[-1].strip() == "w7"
+
+
 def test_what_fires_is_said_in_a_line(model: Model, dictionary: Transcoders) -> None:
     firing = index_for(model, dictionary).fire("w5 w6 w7")
     units = {*zip(firing.layer.tolist(), firing.feature.tolist(), strict=True)}
@@ -247,6 +256,9 @@ def test_a_pass_that_is_cancelled_makes_room_for_the_next(
     first.cancel()
     with pytest.raises(FeatureError, match="cancelled before anything of tests/tiny was put"):
         first[1, 5].examples()
+    assert repr(first) == (
+        "Index('tests/tiny', 72 features of 3 layers, cancelled before any text was read)"
+    )
     assert index(model, dictionary, TEXTS, folder=tmp_path / "it").wait(20).stored.n_positions == 9
 
 

@@ -114,6 +114,13 @@ def test_files_that_do_not_fit_together_are_named(
         StoredIndex(folder)
 
 
+def test_an_index_that_was_copied_in_part_says_so(stored: StoredIndex, tmp_path: Path) -> None:
+    shutil.copytree(stored.folder, tmp_path / "it")
+    (tmp_path / "it" / "index.json").unlink()
+    with pytest.raises(FeatureError, match=r"a part of an index, without its index\.json: copy it"):
+        StoredIndex(tmp_path / "it")
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -11,6 +11,7 @@ from ..dictionaries.windows import counted
 from ..models import Model
 from ..models.model import Prompt
 from .errors import count
+from .shards import of_characters
 from .units import Units
 
 
@@ -62,7 +63,7 @@ def fire(model: Model, units: Units, text: Prompt) -> Firing:
 
     Raises PromptError for an empty text or one that is too long.
     """
-    ids = model.tokenize(text)
+    ids = model.tokenize(of_characters(text) if isinstance(text, str) else text)
     seen = model.run(ids[None], read=units.reads, logits=False).seen
     keep = counted(model, ids[None])[0]
     places = keep.nonzero().squeeze(1).numpy()

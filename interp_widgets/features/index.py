@@ -203,12 +203,16 @@ class Index(Filling[StoredIndex]):
     def __repr__(self) -> str:
         count = sum(self.n_features(layer) for layer in self.layers)
         what = f"{count:,} {self._units.kind}s of {len(self.layers)} layers"
-        if self.state != "done":
-            share, message = self.progress
-            return f"Index({self._units.scan!r}, {what}, {self.state}, {share:.0%}, {message})"
-        if self._stored is None:
-            return f"Index({self._units.scan!r}, {what}, no text indexed)"
         stored = self._stored
+        if self.state in ("computing", "failed"):
+            share, message = self.progress
+            message = message.rstrip(".")
+            return f"Index({self._units.scan!r}, {what}, {self.state}, {share:.0%}, {message})"
+        if stored is None:
+            why = (
+                "no text indexed" if self.state == "done" else "cancelled before any text was read"
+            )
+            return f"Index({self._units.scan!r}, {what}, {why})"
         part = "" if stored.about.complete else ", the corpus not read to its end"
         return (
             f"Index({self._units.scan!r}, {what}, {stored.n_tokens:,} tokens, "

@@ -88,12 +88,12 @@ def windows_of(model: Model, documents: Iterable[str], context: int) -> Iterator
                 f"Documents are texts, but document {number} is {type(document).__name__}: give "
                 'the texts alone, such as [row["text"] for row in rows].'
             )
-        for window in cut(model, _of_characters(document), size):
+        for window in cut(model, of_characters(document), size):
             if len(window) > 1:
                 yield Window(tuple(window.tolist()), number)
 
 
-def _of_characters(text: str) -> str:
+def of_characters(text: str) -> str:
     """A text without halves of characters (surrogates), which tokenizers refuse: they become "�",
     as in files that are not UTF-8."""
     try:

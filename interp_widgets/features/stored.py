@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .about import read_about
+from .about import FILE, read_about
 from .arrays import Arrays
 from .errors import FeatureError, count
 from .merged import open_layer, open_tokens
@@ -33,6 +33,11 @@ class StoredIndex(StoredText):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         about = read_about(self.folder)
+        if about is None and any(self.folder.glob("tokens-*")):
+            raise FeatureError(
+                f"{self.folder} holds a part of an index, without its {FILE}: copy it again as a "
+                "whole, or remove the folder."
+            )
         if about is None or about.generation < 1:
             raise FeatureError(
                 f"{self.folder} holds no index that can be read: call iw.index(..., "
