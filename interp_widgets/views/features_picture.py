@@ -57,7 +57,6 @@ def _card(card: Row) -> str:
         )
     if density and card.get("tokens"):
         facts.append(f"active on {density['value']:.2%} of {card['tokens']:,} tokens")
-    facts += card.get("notes", [])
     return (
         f'<div style="margin-top:8px;border-top:1px solid {RULE};padding-top:6px">'
         f'<b style="font-size:15px">{_text(name)}</b> <span style="color:{SOFT}">{_text(code)}'
@@ -65,6 +64,9 @@ def _card(card: Row) -> str:
         + "".join(f'<div style="color:{SOFT}">{_text(fact)}</div>' for fact in facts)
         + _examples(card.get("examples", [])[:EXAMPLES])
         + _logits(card.get("logits"))
+        + "".join(
+            f'<div style="color:{SOFT}">{_text(each)}</div>' for each in card.get("notes", [])
+        )
         + "</div>"
     )
 
@@ -98,7 +100,10 @@ def _line(example: Row, top: float) -> str:
         shown = (shown.lstrip() or shown) if not parts else shown
         shade = f"background:rgba({ACT},{alpha:.2f})" if alpha else ""
         line = ";text-decoration:underline" if at == trigger else ""
-        parts.append(f'<span style="{shade}{line}">{_text(shown)}</span>')
+        # The blank in front of a word belongs to the token and not to its shade.
+        word = shown.lstrip(" ") or shown
+        blank = shown[: len(shown) - len(word)]
+        parts.append(f'{blank}<span style="{shade}{line}">{_text(word)}</span>')
     return f'<span style="white-space:pre">{"".join(parts)}</span>'
 
 
@@ -108,7 +113,7 @@ def _logits(logits: Row | None) -> str:
     said = []
     for words, name in (("raises", "positive"), ("lowers", "negative")):
         tokens = ", ".join(
-            f"{_text(_visible(each['token']).strip())} {_number(each['value'])}"
+            f"“{_text(_visible(each['token']).strip() or '␣')}” {_number(each['value'])}"
             for each in logits[name][:5]
         )
         said.append(f"{words} {tokens}")

@@ -61,7 +61,8 @@ function rowOf(row: Neighbour, parts: readonly Child[], port: CardPort): HTMLEle
   const where = row.label === null ? null : h("span", { class: "iw-c-where" }, code);
   // Behind the name, before the number.
   const all = [...parts.slice(0, -1), where, ...parts.slice(-1)];
-  if (!opens) return h("span", { class: "iw-c-neighbour", title }, ...all);
+  const closed = port.open && port.elsewhere ? `; ${port.elsewhere}` : "";
+  if (!opens) return h("span", { class: "iw-c-neighbour", title: `${title}${closed}` }, ...all);
   const el = button("", () => port.open?.(row.layer, row.feature), {
     class: "iw-c-neighbour",
     title: `${title}: open it`,

@@ -42,6 +42,7 @@ export function mountCards(mount: HTMLElement, { title, cards }: Page): HTMLElem
         },
         // Another feature can be gone to if it is on this page.
         opens: (layer, feature) => spots.has(`L${layer}/${feature}`),
+        elsewhere: "not on this page",
       },
       signal,
     );

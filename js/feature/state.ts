@@ -150,6 +150,8 @@ export interface CardPort {
   open?(layer: number, feature: number): void;
   /** Whether a neighbour can be opened; without it, every one can. */
   opens?(layer: number, feature: number): boolean;
+  /** Why one cannot: “not in this graph”. */
+  readonly elsewhere?: string;
   steer?(): void;
   compare?(): void;
   close?(): void;

@@ -8,6 +8,7 @@ import { History } from "../shared/history";
 import { Column } from "./column";
 import { KeptCards } from "./kept";
 import { type Ask, type Firings, nameOf, type Opened, type Proposals, type Spot } from "./state";
+import { relationText } from "./words";
 
 const NO_KERNEL = "There is no kernel to run a text.";
 const NOT_KNOWN = "There is no kernel to ask about this one.";
@@ -30,6 +31,11 @@ export class Cards {
   /** A second card is open, or looked for. */
   comparing = false;
   private readonly invitation = h("p", { class: "iw-f-invitation" });
+  /** How close the two that stand beside each other are. */
+  readonly relation = h("div", {
+    class: "iw-f-relation",
+    attrs: { hidden: true, role: "status", "aria-live": "polite" },
+  });
   private readonly first: Column;
   private readonly second: Column;
   private readonly trail = new History<Spot>((a, b) => nameOf(a) === nameOf(b));
@@ -214,5 +220,9 @@ export class Cards {
       column.card.setUnable(this.offline ? NO_KERNEL : "");
       column.showFiring(this.firings);
     }
+    const [a, b] = [this.first.known, this.comparing ? this.second.known : null];
+    const text = a && b ? relationText(a, b) : "";
+    this.relation.hidden = text === "";
+    if (this.relation.textContent !== text) this.relation.textContent = text;
   }
 }

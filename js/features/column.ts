@@ -65,6 +65,11 @@ export class Column {
     return this.spot;
   }
 
+  /** What is on screen, once it is. */
+  get known(): Card | null {
+    return this.shown;
+  }
+
   /** What is wanted: its card if it is known, a sentence until it comes. */
   want(spot: Spot | null, known: Card | null, sentence: string): void {
     const other = spot === null || this.spot === null || nameOf(spot) !== nameOf(this.spot);

@@ -112,7 +112,7 @@ export class View {
         "div",
         { class: "iw-f-body" },
         this.side,
-        h("div", { class: "iw-f-main" }, this.cards.el, this.told.el),
+        h("div", { class: "iw-f-main" }, this.cards.el, this.cards.relation, this.told.el),
       ),
       cardLegend(),
       help.el,

@@ -1,6 +1,7 @@
 /** The sentences of the browser: what is indexed, how far it is, what was found. */
+import type { Card } from "../feature/state";
 import { count, number, percent, plural, probability } from "../shared/format";
-import { type Live, type Mode, type Page, parseSpot, type Row, type Sort } from "./state";
+import { type Live, type Mode, nameOf, type Page, parseSpot, type Row, type Sort } from "./state";
 
 const sentence = (text: string): string =>
   text === "" || /[.!?…]$/.test(text) ? text : `${text}.`;
@@ -20,6 +21,30 @@ export function headline(live: Live): string {
   if (!live.indexed) return size;
   const part = live.complete ? "" : ", not read to the end";
   return `${size}, ${count(live.labelled)} labelled · ${count(live.tokens)} tokens of ${plural(live.documents, "text")}${part}`;
+}
+
+/**
+ * How close two open features are, as far as either lists the other among its closest, with what
+ * chance gives; "" until the weights of both are known.
+ */
+export function relationText(a: Card, b: Card): string {
+  if (a.name === b.name || !a.similar || !b.similar) return "";
+  const find = (name: "decoder" | "together", control: "control" | "together_control") => {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ]) {
+      const found = from.similar?.[name].find((row) => nameOf(row) === to.name);
+      const chance = from.similar?.[control];
+      if (found)
+        return `${number(found.value)}${chance ? ` (chance ${number(chance.value)})` : ""}`;
+    }
+    return null;
+  };
+  const cosine = find("decoder", "control");
+  const shared = find("together", "together_control");
+  const far = "not among each other’s closest";
+  return `${a.name} and ${b.name}: cosine of decoders ${cosine ?? far}; shared tokens ${shared ?? far}.`;
 }
 
 /** Where no card is open. */

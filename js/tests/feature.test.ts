@@ -10,7 +10,7 @@ import { kwicLine } from "../shared/example";
 import { CARD, exampleOf } from "./cards";
 import { expectText, HOSTILE } from "./page";
 
-type Port = { [K in keyof Required<CardPort>]: ReturnType<typeof vi.fn> };
+type Port = { [K in keyof Omit<Required<CardPort>, "elsewhere">]: ReturnType<typeof vi.fn> };
 
 function portOf(): Port {
   return {

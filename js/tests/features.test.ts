@@ -3,7 +3,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Firings, Live, Opened, Page, Row } from "../features/state";
 import { EMPTY, parseSpot } from "../features/state";
 import { View } from "../features/view";
-import { figureName, foundText, headline, rowFigure, stateSentence } from "../features/words";
+import {
+  figureName,
+  foundText,
+  headline,
+  relationText,
+  rowFigure,
+  stateSentence,
+} from "../features/words";
 import { CARD, exampleOf } from "./cards";
 import { expectText, HOSTILE } from "./page";
 
@@ -104,6 +111,17 @@ describe("the words of the browser", () => {
     expect(name({ text: "texas", mode: "promotes" })).toBe("σ");
     expect(name({ text: "in texas", mode: "prompt" })).toBe("of its top");
     expect(name({ text: "in texas", mode: "prompt", sort: "density" })).toBe("active on");
+  });
+
+  it("say how close two features are, with what chance gives, from whichever lists the other", () => {
+    const other = { ...CARD, name: "L3/40", layer: 3, feature: 40 };
+    const near = "L2/117 and L3/40: cosine of decoders 0.62 (chance 0.20); ";
+    expect(relationText(CARD, other)).toContain(near);
+    expect(relationText(other, CARD)).toContain("cosine of decoders 0.62 (chance 0.20)");
+    expect(relationText(CARD, other)).toContain("shared tokens not among each other’s closest.");
+    const dallas = { ...CARD, name: "L2/8", feature: 8 };
+    expect(relationText(CARD, dallas)).toContain("shared tokens 0.40 (chance 0.030).");
+    expect(relationText(CARD, { ...other, similar: null })).toBe("");
   });
 
   it("read a place as people write it", () => {
@@ -287,6 +305,7 @@ describe("the browser", () => {
     view.setOther({ ...opened(0, 5), seq: last().seq });
     expect(shown(".iw-card").length).toBe(2);
     expect(view.root.dataset.iwBeside).toBe("L0/5");
+    expect(shown(".iw-f-relation")[0].textContent).toContain("L2/117 and L0/5:");
     expect(shown(".iw-f-side").length).toBe(0); // two cards want its room; “list” brings it back
     named("list")?.click();
     expect(shown(".iw-f-side").length).toBe(1);
@@ -312,6 +331,7 @@ describe("the browser", () => {
     expect(last()).toMatchObject({ type: "compare", layer: null, feature: null });
     expect(shown(".iw-card").length).toBe(1);
     expect(shown(".iw-f-side").length).toBe(1);
+    expect(shown(".iw-f-relation").length).toBe(0);
   });
 
   it("keeps the test text from one feature to the next", () => {

@@ -41,6 +41,7 @@ export class MeaningPart implements Part {
       accept: (proposed) => ask("label", { text: this.proposed(proposed), proposed }),
       open: (layer, feature) => actions.select(this.nodesOf(layer, feature)),
       opens: (layer, feature) => this.nodesOf(layer, feature).length > 0,
+      elsewhere: "not in this graph",
     };
     this.card = new FeatureCard(port, signal);
     this.el.append(this.card.el, cardLegend());
