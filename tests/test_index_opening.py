@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -195,8 +197,35 @@ def test_a_folder_that_cannot_be_made_is_named(
     model: Model, dictionary: Transcoders, tmp_path: Path, below: str
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(FeatureError, match=r"cannot be made \(.*\): give another folder"):
+    with pytest.raises(FeatureError, match=r"cannot be written \(.*\)\..*or give another folder"):
         made(model, dictionary, TEXTS, tmp_path / "file" / below)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="not on this system")
+def test_a_disk_that_fills_up_on_the_way_is_a_sentence_and_costs_nothing(
+    model: Model, dictionary: Transcoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room is taken before a file is mapped: writing a map without room would kill the kernel."""
+    texts = [f"w{i} w{i + 1} w{i + 2}" for i in range(5, 20)]
+    reserve, calls = os.posix_fallocate, 0
+
+    def nearly_full(file: int, start: int, size: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        reserve(file, start, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", nearly_full)
+    with pytest.raises(FeatureError, match=r"it cannot be written \(No space left on device\)"):
+        made(model, dictionary, texts, tmp_path / "it", shard_tokens=6)
+    assert len(list((tmp_path / "it" / "shards").iterdir())) == 4
+    monkeypatch.undo()
+    whole = made(model, dictionary, texts, tmp_path / "again", shard_tokens=6)
+    after = made(model, dictionary, texts, tmp_path / "it", shard_tokens=6)
+    for layer in after.layers:
+        assert after.counts(layer).tolist() == whole.counts(layer).tolist()
+    assert after.ids.tolist() == whole.ids.tolist()
 
 
 # --- what comes with the package -----------------------------------------------------------------

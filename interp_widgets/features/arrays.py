@@ -8,7 +8,9 @@ to be filled piece by piece, and the file gets its name when it is whole.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
@@ -57,7 +59,8 @@ def create(
     def write(part: Path) -> None:
         with part.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
-            file.truncate(8 + len(text) + at)
+            file.flush()
+            _reserve(file.fileno(), 8 + len(text) + at)
         found, _ = open_arrays(part, "r+")
         fill(found)
         for array in found.values():
@@ -65,6 +68,19 @@ def create(
                 array.flush()
 
     write_whole(path, write)
+
+
+def _reserve(file: int, size: int) -> None:
+    """Makes an open file so long, with room on the disk for all of it: writing a map of a file
+    that has none would end the process, and not in an error."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file, 0, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+    os.ftruncate(file, size)
 
 
 def write_arrays(path: Path, arrays: Arrays, about: Mapping[str, str] | None = None) -> None:

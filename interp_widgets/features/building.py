@@ -27,7 +27,7 @@ from ..models import Model
 from .about import About
 from .arrays import open_arrays, write_arrays
 from .errors import FeatureError
-from .folder import IndexFolder, Row, locked
+from .folder import IndexFolder, Row, locked, writing
 from .marks import weights_of
 from .shards import Arrays, Shard, encode_shard, floors_of, run_tokens, shards_of, windows_of
 from .sizes import in_words, predicted
@@ -114,12 +114,8 @@ def build(
     Raises FeatureError for a folder that holds another index, a text without tokens, or a disk
     that is too full; Cancelled.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FeatureError(
-            f"{folder} cannot be made ({error.strerror or error}): give another folder."
-        ) from error
 
     def waiting() -> None:
         check()
@@ -139,7 +135,9 @@ def build(
             weights=weights_of(model),
         )
         corpus = Corpus(located(text), model.tokenizer, context)
-        pass_ = _Pass(model, units, corpus, IndexFolder(folder, wanted))
+        with writing(folder):
+            begun = IndexFolder(folder, wanted)
+        pass_ = _Pass(model, units, corpus, begun)
         return pass_.run(tokens, encoder, progress, check)
 
 
@@ -212,11 +210,12 @@ class _Pass:
                 check()
         except Cancelled as cancelled:
             reason = cancelled
-        self.folder.merge(
-            ready,
-            ended and reason is None,
-            lambda share: progress(0.97 + 0.03 * share, "putting the index together"),
-        )
+        with writing(self.folder.folder):
+            self.folder.merge(
+                ready,
+                ended and reason is None,
+                lambda share: progress(0.97 + 0.03 * share, "putting the index together"),
+            )
         if reason is not None:
             raise reason
         if not self.folder.about.shards:
@@ -258,7 +257,8 @@ class _Pass:
             if not floors:
                 raise FeatureError(_NO_TOKENS)
             named = {str(n): f.numpy() for n, f in zip(units.layers, floors, strict=True)}
-            write_arrays(path, named)
+            with writing(self.folder.folder):
+                write_arrays(path, named)
         return units.above(floors_in(self.folder.folder, units.layers))
 
     def _expected(self, size: int, tokens: int | None) -> str:

@@ -68,6 +68,18 @@ def _of_processes(folder: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raises FeatureError where the disk takes no more, or lets nobody write."""
+    try:
+        yield
+    except OSError as error:
+        raise FeatureError(
+            f"{folder} cannot be written ({error.strerror or error}). What is done is kept: once "
+            "that is mended the same call goes on, or give another folder."
+        ) from error
+
+
 class IndexFolder:
     """A folder, locked by who uses this.
 
@@ -98,7 +110,8 @@ class IndexFolder:
     def write(self, shard: Shard, arrays: Arrays) -> Row:
         """Put down a shard; returns what is on record of it now."""
         row = (len(shard.windows), shard.n_tokens, shard.fingerprint)
-        write_arrays(self.path(shard.number), arrays, {"shard": json.dumps(row)})
+        with writing(self.folder):
+            write_arrays(self.path(shard.number), arrays, {"shard": json.dumps(row)})
         return row
 
     def known(self, shard: Shard) -> Row | None:
