@@ -87,11 +87,33 @@ def test_a_file_that_is_not_there_is_named(
 
 @pytest.mark.parametrize("text", ["w5 w6 w7.txt", "w5 w6", "w5\nw6.txt"])
 def test_a_text_stays_a_text(
-    model: Model, dictionary: Transcoders, tmp_path: Path, text: str
+    model: Model,
+    dictionary: Transcoders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
 ) -> None:
     """Also where a sentence ends as a file's name does."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.txt").write_text("w9 w9 w9 w9 w9")
+    monkeypatch.chdir(tmp_path / "here")
     stored = made(model, dictionary, text, tmp_path / "it")
     assert stored.n_positions == len(text.split())
+
+
+@pytest.mark.parametrize("text", ["", "."])
+def test_a_text_of_nothing_is_not_the_folder_that_one_is_in(
+    model: Model,
+    dictionary: Transcoders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+) -> None:
+    """Both have no token that is indexed: "." is unknown to this tokenizer."""
+    (tmp_path / "a.txt").write_text("w9 w9 w9")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FeatureError, match="The text holds no tokens"):
+        made(model, dictionary, text, tmp_path / "it")
 
 
 @pytest.mark.parametrize(
