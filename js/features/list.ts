@@ -3,7 +3,7 @@ import { button, h } from "../shared/dom";
 import { kwicLine, strongest, triggerName } from "../shared/example";
 import { count } from "../shared/format";
 import { type Live, nameOf, type Page, type Row, type Spot } from "./state";
-import { figureName, foundText, rowFigure } from "./words";
+import { figureName, foundText, rowAloud, rowFigure } from "./words";
 
 /** So many on each side of the trigger fit into the widest list. */
 const LETTERS = 34;
@@ -126,7 +126,7 @@ export class List {
     const el = button("", () => this.open(row), {
       class: `iw-rowbutton iw-f-row${row.label === null ? " iw-f-unnamed" : ""}`,
       title: row.why ? `${name}: ${row.why}` : name,
-      attrs: { "data-row": name, tabindex: -1 },
+      attrs: { "data-row": name, tabindex: -1, "aria-label": rowAloud(row, title) },
     });
     el.append(
       h(

@@ -1,5 +1,6 @@
 /** The sentences of the browser: what is indexed, how far it is, what was found. */
 import type { Card } from "../feature/state";
+import { plainText } from "../shared/example";
 import { count, number, percent, plural, probability } from "../shared/format";
 import { type Live, type Mode, nameOf, type Page, parseSpot, type Row, type Sort } from "./state";
 
@@ -139,6 +140,12 @@ const MATCHES: Readonly<Record<Exclude<Mode, "label">, readonly [string, string]
   prompt: ["of its top", "Its activation on this text as a share of its strongest in the index"],
   promotes: ["σ", "Its effect on the token, in standard deviations over all tokens"],
 };
+
+/** A row for those who listen: “texas, L2/117, active on 1.0% of tokens: people in fort worth”. */
+export function rowAloud(row: Row, figure: string): string {
+  const name = [row.label, nameOf(row), figure].filter(Boolean).join(", ");
+  return row.example ? `${name}: ${plainText(row.example)}` : name;
+}
 
 /** What a row says of itself at its right edge. */
 export function rowFigure(

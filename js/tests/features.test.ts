@@ -176,6 +176,9 @@ describe("the browser", () => {
     expect(rows()).toEqual(["L2/117", "L2/118"]);
     expect(shown(".iw-f-name").map((el) => el.textContent)).toEqual(["texas", "“worth”"]);
     expect(shown(".iw-f-row")[0].querySelector("mark")?.textContent).toBe("worth");
+    expect(shown(".iw-f-row")[0].getAttribute("aria-label")).toBe(
+      "texas, L2/117, active on 1.0% of tokens: people in fort worth like",
+    );
     const [first] = shown(".iw-f-row");
     named("+2,302 more")?.click();
     expect(last()).toMatchObject({ type: "search", rows: 32 });
