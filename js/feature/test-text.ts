@@ -89,7 +89,8 @@ export class TestText {
     this.indexed = top > 0;
     this.firing = firing;
     this.top = top;
-    if (firing?.state === "done" || firing === null) this.draw();
+    // While one runs, what was there stays; where one cannot be run, it would be taken for its tokens.
+    if (firing?.state !== "computing") this.draw();
     this.tokens.classList.toggle("iw-c-waiting", firing?.state === "computing");
     this.say();
   }
@@ -104,8 +105,8 @@ export class TestText {
 
   private draw(): void {
     const { firing } = this;
-    this.tokens.hidden = !firing || firing.tokens.length === 0;
-    if (!firing) {
+    this.tokens.hidden = firing?.state !== "done" || firing.tokens.length === 0;
+    if (firing?.state !== "done") {
       this.tokens.replaceChildren();
       return;
     }

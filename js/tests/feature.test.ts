@@ -324,6 +324,7 @@ describe("the card", () => {
     expect(shown(".iw-c-token").length).toBe(1); // what was there stays until then
     card.setFiring({ state: "failed", tokens: [], activations: [], message: "Too long." });
     expect(card.el.textContent).toContain("Too long.");
+    expect(shown(".iw-c-token").length).toBe(0); // nobody takes them for those of this text
   });
 
   it("copies an example into the test text and tries it", () => {
