@@ -17,6 +17,7 @@ from safetensors import safe_open
 from interp_widgets.dictionaries import SparseCoder, Transcoders
 from interp_widgets.dictionaries.training.corpus import Corpus
 from interp_widgets.features import FeatureError, StoredIndex, index, index_for, open_index
+from interp_widgets.features.about import read_about
 from interp_widgets.features.arrays import open_arrays
 from interp_widgets.features.building import build
 from interp_widgets.features.units import units_of
@@ -324,6 +325,24 @@ def test_an_index_grows_with_its_text(
         "tokens-2.safetensors",
         *(f"layer-{layer:03d}-2.safetensors" for layer in range(3)),
     }
+
+
+def test_an_index_that_grows_while_it_is_opened_is_opened_as_it_is_then(
+    model: Model, dictionary: Transcoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The description is read, then another kernel puts the index together anew and takes the old
+    files away, then the files are looked for."""
+    build_in(tmp_path / "it", model, dictionary, TEXTS[:6])
+    old = read_about(tmp_path / "it")
+    whole = build_in(tmp_path / "it", model, dictionary)
+    looks = iter([old])
+    monkeypatch.setattr(
+        "interp_widgets.features.stored.read_about", lambda at: next(looks, None) or read_about(at)
+    )
+    found = StoredIndex(tmp_path / "it")
+    assert next(looks, None) is None
+    assert (found.about, found.n_bytes) == (whole.about, whole.n_bytes)
+    assert found.entries(1, 4).position.tolist() == whole.entries(1, 4).position.tolist()
 
 
 def test_a_number_of_tokens_is_enough(

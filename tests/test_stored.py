@@ -161,3 +161,9 @@ def test_a_unit_is_named_by_two_whole_numbers(units: Index, key: Any) -> None:
 def test_numbers_of_arrays_and_tensors_name_it_too(units: Index, key: Any) -> None:
     assert units[key] == Feature(units, 2, 7)
     assert type(units[key].feature) is int
+
+
+@pytest.mark.parametrize("text", [None, 5, ["a"]])
+def test_what_is_no_text_is_no_label(units: Index, text: Any) -> None:
+    with pytest.raises(FeatureError, match="A label is a text, not"):
+        units[1, 5].rename(text)

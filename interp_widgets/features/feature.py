@@ -71,6 +71,8 @@ class Feature:
 
         Raises FeatureError for a text that cannot be a label.
         """
+        if not isinstance(text, str):
+            raise FeatureError(f"A label is a text, not {type(text).__name__}.")
         return self.index.book.put(self.layer, self.feature, text)
 
     def score_label(self) -> Label:

@@ -8,12 +8,13 @@ Positions count the indexed tokens of all windows; the special token in front of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .about import FILE, read_about
+from .about import FILE, About, read_about
 from .arrays import Arrays
 from .errors import FeatureError, count
 from .merged import open_layer, open_tokens
@@ -43,6 +44,18 @@ class StoredIndex(StoredText):
                 f"{self.folder} holds no index that can be read: call iw.index(..., "
                 "folder=...) with this folder, which begins or goes on."
             )
+        while True:
+            try:
+                self._open(about)
+                return
+            except FeatureError:
+                # Somebody may have put it together anew in between, and taken the old files away.
+                now = read_about(self.folder)
+                if now is None or now.generation == about.generation:
+                    raise
+                about = now
+
+    def _open(self, about: About) -> None:
         self.about = about
         super().__init__(open_tokens(self.folder, about.generation))
         self._layers = {
@@ -69,7 +82,11 @@ class StoredIndex(StoredText):
     @property
     def n_bytes(self) -> int:
         """Size of all files."""
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        total = 0
+        for path in self.folder.rglob("*"):
+            with suppress(FileNotFoundError):  # a pass that goes on takes files away
+                total += path.stat().st_size if path.is_file() else 0
+        return total
 
     def n_features(self, layer: int) -> int:
         """How many units a layer has."""
