@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .pictures import INK, NEG, PAPER, POS, RULE, SEL, SOFT, markup, source
+from .pictures import INK, PAPER, RULE, SEL, SOFT, markup, source
 from .text_ranking import Ranked
 from .text_wire import Rows
 
@@ -115,18 +115,16 @@ def strengths(rows: Rows, unit: tuple[int, int], n_tokens: int) -> NDArray[np.fl
 
 
 def _cells(rows: Rows, unit: tuple[int, int], y: float, column: float) -> list[str]:
-    two = bool((rows.value < 0).any())
     parts = []
     for at, value in enumerate(strengths(rows, unit, int(rows.position.max()) + 1).tolist()):
         alpha = min(1.0, abs(value))
         if alpha < 0.01:
             continue
-        color = (POS if value > 0 else NEG) if two else ACT
         box = (
             f'x="{LEFT + at * column + 1:.1f}" y="{y + 2}" width="{column - 2:.1f}" '
             f'height="{ROW - 4}" rx="2"'
         )
-        parts.append(f'<rect {box} fill="{color}" fill-opacity="{alpha:.2f}"/>')
+        parts.append(f'<rect {box} fill="{ACT}" fill-opacity="{alpha:.2f}"/>')
         if value < 0:
             parts.append(f'<rect {box} fill="url(#n)"/>')
     return parts

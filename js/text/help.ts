@@ -48,33 +48,26 @@ export const HELP: HelpText = {
 
 export class Legend {
   readonly el: HTMLElement;
-  private readonly one: HTMLElement;
-  private readonly two: HTMLElement;
+  private readonly below: HTMLElement;
 
   constructor() {
     const sign = (name: string) => mark(`iw-x-m-${name}`);
-    this.one = h("span", { class: "iw-legenditem" }, sign("act"), "fires, the darker the stronger");
-    this.two = h(
+    this.below = h(
       "span",
-      { class: "iw-legenditem" },
-      sign("pos"),
-      "above 0",
+      { class: "iw-legenditem", title: "Striped: neurons have two sides" },
       sign("neg"),
-      "below 0, the darker the stronger",
+      "below 0",
     );
-    this.one.title = "Full colour is strong for the feature's layer on this prompt";
-    this.two.title = this.one.title;
     this.el = legend(
-      [sign("full"), "strong for its layer", "Full colour: strength 1 and more"],
+      [sign("act"), "fires, fuller where stronger", "Activation, as a share of what is strong"],
+      [sign("full"), "strong for its layer", "Full colour: strength 1 and more, on this prompt"],
       [sign("sel"), "selected feature, brushed token", "What you have selected"],
     );
-    this.el.prepend(this.one, this.two);
+    this.el.firstElementChild?.after(this.below);
     this.setTwoSided(false);
   }
 
   setTwoSided(twoSided: boolean): void {
-    this.one.hidden = twoSided;
-    this.two.hidden = !twoSided;
-    this.el.classList.toggle("iw-x-two", twoSided);
+    this.below.hidden = !twoSided;
   }
 }

@@ -126,13 +126,12 @@ function paintCells(
       const alpha = shade(strength, twoSided);
       if (alpha < 0.01) continue;
       const negative = strength < 0;
-      const color = !twoSided ? colors.act : negative ? colors.neg : colors.pos;
       ctx.globalAlpha = alpha;
-      ctx.fillStyle = color;
+      ctx.fillStyle = colors.act;
       ctx.beginPath();
       ctx.roundRect(x(p) + 1, y(place) + 2, w, h, 2);
       ctx.fill();
-      // Striped, so that colour is not the only sign.
+      // Activation has one colour; what is below 0 is striped.
       if (negative) addStripes(stripes, x(p) + 1, y(place) + 2, w, h);
       drawn++;
     }

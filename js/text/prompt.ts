@@ -141,11 +141,6 @@ export class Prompt {
     }
   }
 
-  /** Two-sided units have two colours. */
-  setTwoSided(twoSided: boolean): void {
-    this.text.classList.toggle("iw-x-two", twoSided);
-  }
-
   /** Nobody can run another prompt. */
   setFixed(): void {
     this.edit.remove();

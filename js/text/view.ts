@@ -324,7 +324,6 @@ export class View {
     root.classList.toggle("iw-x-stale", stale);
     const selected = choice.selected.map((unit) => firing.rowOf(unit)).filter((row) => row >= 0);
     const shading = selected.length === 0 && hover.row !== null ? [hover.row] : selected;
-    this.prompt.setTwoSided(firing.twoSided);
     this.prompt.setTokens(
       firing.tokens,
       header.special,

@@ -224,7 +224,7 @@ def test_neurons_have_two_colours(page: Page, lab: JupyterServer) -> None:
     open_and_run(page, lab, notebook)
     view = views(page)
     view.wait_for(timeout=180_000)
-    view.get_by_text("below 0, the darker the stronger").wait_for()
+    view.get_by_text("below 0", exact=True).wait_for()
     view.locator("[data-row]").first.click()
     assert len(shaded(view)) > 3
     assert view.locator(".iw-x-mark.iw-x-neg").count() > 0
