@@ -42,11 +42,7 @@ export class FeatureCard {
     SECTIONS.activations,
     drawActivations,
   );
-  private readonly logits = new Section<NonNullable<Card["logits"]>>(
-    "writes to the output",
-    SECTIONS.logits,
-    logitLists,
-  );
+  private readonly logits: Section<NonNullable<Card["logits"]>>;
   private readonly lists: Record<
     "similar" | "together" | "upstream" | "downstream",
     Section<Lists>
@@ -78,6 +74,9 @@ export class FeatureCard {
             this.shown = more;
             this.render();
           }),
+    );
+    this.logits = new Section("writes to the output", SECTIONS.logits, (logits) =>
+      logitLists(logits, port.find),
     );
     this.negative = new Section("below zero on", SECTIONS.negative, ({ list, shown }) =>
       exampleList(list, copy, shown, (more) => {

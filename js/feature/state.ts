@@ -152,6 +152,8 @@ export interface CardPort {
   opens?(layer: number, feature: number): boolean;
   /** Why one cannot: “not in this graph”. */
   readonly elsewhere?: string;
+  /** Lists the features that raise a token. */
+  find?(token: string): void;
   steer?(): void;
   compare?(): void;
   close?(): void;

@@ -18,6 +18,8 @@ export interface CardsPort {
   ask(what: Ask): number;
   /** A second feature is looked for: the list is needed. */
   look(): void;
+  /** So are those that raise a token. */
+  find(token: string): void;
   /** Two cards stand beside each other from now on, or one again. */
   arranged(two: boolean): void;
   /** Something was opened by hand, and what was said of the one before no longer holds. */
@@ -52,6 +54,7 @@ export class Cards {
       ask: (what: Ask) => void port.ask(what),
       open: (spot: Spot) => this.open(spot),
       test: (text: string) => this.test(text),
+      find: (token: string) => port.find(token),
     };
     this.first = new Column("Feature", { ...shared, compare: () => this.compare() }, signal);
     this.second = new Column("Feature beside it", { ...shared, close: () => this.close() }, signal);

@@ -12,6 +12,8 @@ export interface ColumnActions {
   ask(what: Ask): void;
   open(spot: Spot): void;
   test(text: string): void;
+  /** Lists the features that raise a token. */
+  find(token: string): void;
   /** The second card, from the first one; nothing from the second. */
   compare?(): void;
   close?(): void;
@@ -40,6 +42,7 @@ export class Column {
       },
       accept: (at) => this.spot && actions.ask({ type: "accept", ...this.spot, at }),
       open: (layer, feature) => actions.open({ layer, feature }),
+      find: (token) => actions.find(token),
       steer: () => here("steer"),
       ...(actions.compare && { compare: () => actions.compare?.() }),
       ...(actions.close && { close: () => actions.close?.() }),

@@ -27,6 +27,7 @@ export const HELP: HelpText = {
     ["Suggest", "proposes labels from examples and logits, each tested on text it has not seen."],
     ["Test text", "type and see it fire, token by token; Enter sends at once."],
     ["Example", "a click copies it into the test text."],
+    ["Raised word", "a click lists all features that raise it, the strongest first."],
     ["Histogram", "point at a bar, or walk with the arrow keys, to see what it counts."],
     ["Compare", "opens a second feature beside the first; both read the same test text."],
     ["Steer", "sends the feature to a linked steering, or gives the line of code."],

@@ -88,6 +88,17 @@ export class Search {
     };
   }
 
+  /** Put in what was asked for elsewhere; the order is that of the answer, of all layers. */
+  set(text: string, mode: Mode): Query {
+    clearTimeout(this.timer);
+    this.field.value = text;
+    this.mode.value = mode;
+    this.sort.value = "match";
+    this.layer.value = "";
+    this.field.placeholder = PLACEHOLDERS[mode];
+    return this.query;
+  }
+
   setLive(live: Live): void {
     const key = live.layers.map(({ layer }) => layer).join(" ");
     if (key === this.layers) return;

@@ -54,6 +54,8 @@ export class View {
   private page: Page | null = null;
   private query: Query | null = null;
   private listShown = true;
+  /** In a view of one card: something was looked for. */
+  private looking = false;
   private offline = false;
 
   constructor(
@@ -69,6 +71,13 @@ export class View {
       {
         ask: (what) => this.ask(what),
         look: () => this.look(),
+        find: (token) => {
+          this.looking = true;
+          this.listShown = true;
+          this.list.toTop();
+          this.find(this.search.set(token, "promotes"));
+          this.search.field.focus({ preventScroll: true });
+        },
         arranged: (two) => {
           // Two cards want the room of the list; “list” brings it back.
           this.listShown = !two || root.clientWidth >= ROOMY;
@@ -237,8 +246,8 @@ export class View {
     this.list.show(this.page, live, this.query !== null && searching && !this.offline);
     this.list.setOpened(cards.beside || cards.opened);
     root.classList.toggle("iw-f-comparing", cards.beside !== "");
-    // A card of its own has no list, until another feature is looked for to stand beside it.
-    const alone = live.mode === "one" && !cards.comparing;
+    // A card of its own has no list, until another feature is looked for.
+    const alone = live.mode === "one" && !cards.comparing && !this.looking;
     this.side.hidden = alone || !this.listShown;
     this.header.setWays(cards.back, cards.forward, alone ? null : this.listShown);
     cards.show(inviteText(live));

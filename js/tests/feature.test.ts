@@ -20,6 +20,7 @@ function portOf(): Port {
     propose: vi.fn(),
     accept: vi.fn(),
     open: vi.fn(),
+    find: vi.fn(),
     opens: vi.fn(() => true),
     steer: vi.fn(),
     compare: vi.fn(),
@@ -474,6 +475,19 @@ describe("the card", () => {
     expect(shown("section[aria-label='is read by'] li").length).toBe(5);
     named("+3 more")?.click();
     expect(shown("section[aria-label='is read by'] li").length).toBe(8);
+  });
+
+  it("offers to look for whole words, however a vocabulary tells them from pieces", () => {
+    const offered = (...tokens: string[]) => {
+      const positive = tokens.map((token) => ({ token, value: 1 }));
+      const logits = { positive, negative: [], control: null };
+      card.set({ ...CARD, logits });
+      return shown("[aria-label=raises] button .iw-c-name").map((el) => el.textContent);
+    };
+    expect(offered(" austin", "ing", " ,")).toEqual(["austin"]);
+    expect(offered("austin", "##ing", ",", "great lakes")).toEqual(["austin", "great lakes"]);
+    shown("[aria-label=raises] button")[1].click();
+    expect(port.find).toHaveBeenCalledExactlyOnceWith("great lakes");
   });
 
   it("shows blank tokens by a sign", () => {

@@ -352,6 +352,24 @@ describe("the browser", () => {
     expect(shown(".iw-c-fired mark").map((el) => el.textContent)).toEqual(["in"]);
   });
 
+  it("lists what else raises a word that the open feature raises, also beside a card alone", () => {
+    view.setLive({ ...LIVE, mode: "one" });
+    view.setCard(opened(2, 117));
+    expect(shown(".iw-f-side").length).toBe(0);
+    const raised = shown("[aria-label=raises] button");
+    expect(raised.length).toBe(1); // a blank is no word that could be typed
+    raised[0].click();
+    expect(last()).toMatchObject({
+      type: "search",
+      mode: "promotes",
+      text: "austin",
+      sort: "match",
+    });
+    expect(shown(".iw-f-side").length).toBe(1);
+    expect(field().value).toBe("austin");
+    expect(document.activeElement).toBe(field());
+  });
+
   it("passes on labels, suggestions, steering and undo for the open feature", () => {
     view.setCard(opened(2, 117));
     shown(".iw-c-title")[0].click();
