@@ -77,7 +77,8 @@ export function stateSentence(live: Live): string {
 export function foundText(page: Page, live: Live): string {
   if (page.state === "computing") return "looking …";
   if (page.state === "failed") return sentence(page.message);
-  const some = `${page.capped ? "the best " : ""}${plural(page.total, live.unit)}`;
+  const best = page.mode === "promotes" ? "the " : "the best ";
+  const some = `${page.capped ? best : ""}${plural(page.total, live.unit)}`;
   if (page.text.trim() === "") return `${some}${where(page)}, ${SORTED[page.sort]}`;
   if (page.total === 0) return nothing(page, live);
   if (page.mode === "label" && parseSpot(page.text)) return "Enter opens it";
