@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import tiny_models
 import torch
 
+from interp_widgets.dictionaries import Rows
 from interp_widgets.dictionaries.labels import Label
 from interp_widgets.features import FeatureError, Index, StoredIndex, index
 from interp_widgets.features.card import card, chance_together
@@ -195,16 +197,26 @@ def test_the_weights_half_says_what_the_weights_say(found: Index) -> None:
     assert made["downstream_control"]["value"] == down.value
     assert made["virtual_control"]["value"] == max(up.value, down.value)
     nowhere = "Nowhere does what it writes stand out from chance"
-    effects = [card(found, 1, i) for i in range(tiny_models.FEATURES)]
-    for number, each in enumerate(effects):
-        shares = held.effect(1, number)
-        assert (each["effect"] is None) == (not shares)
-        assert any(nowhere in note for note in each["notes"]) == (not shares)
-        assert [(r["to"], r["share"], r["control"]) for r in each["effect"] or []] == [
-            (s.to, s.share, s.control) for s in shares
-        ]
-    assert any(each["effect"] for each in effects)
+    assert made["effect"] is None  # a random decoder goes nowhere
+    assert any(nowhere in note for note in made["notes"])
     assert any("Virtual weights are the direct path" in note for note in made["notes"])
+
+
+def test_where_an_effect_goes_stands_beside_chance(found: Index) -> None:
+    """A feature that writes what the unembedding reads for one token."""
+    hf, dictionary = found.model.hf, tiny_models.dictionary("transcoder")
+    unembedding, layer = hf.lm_head.weight.detach(), dictionary.layer(1)
+    table = layer.decoder.whole().clone()
+    table[5] = (unembedding[7] - unembedding.mean(0)) * hf.model.norm.weight.detach()
+    changed = replace(layer, decoder=Rows.hold(table, "changed"))
+    layers = (dictionary.layer(0), changed, dictionary.layer(2))
+    edited = replace(dictionary, layers=layers)
+    made = card(Index(found.model, edited, units_of(found.model, edited)), 1, 5)
+    rows = {row["to"]: row for row in made["effect"]}
+    assert list(rows) == ["L2", "output"]
+    assert (rows["L2"]["share"], rows["output"]["share"]) == (0, 1)
+    assert rows["output"]["strength"] > 1 / 10 > rows["output"]["control"] > 0
+    assert not any("Nowhere does what it writes" in note for note in made["notes"])
 
 
 def test_without_weights_nothing_is_asked_of_them(tmp_path: Path) -> None:

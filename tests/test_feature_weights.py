@@ -409,6 +409,31 @@ def test_shares_are_the_ten_strongest_readings_above_chance_divided_by_their_sum
             assert abs(each.control - float(chance.mean())) < 4 * error
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_few_random_features_seem_to_go_anywhere(kind: str) -> None:
+    """2.5% of random decoders seem to go somewhere, wherever that is: not 2.5% for each place, and
+    not whatever share a few draws happen to leave above them."""
+    random = torch.Generator().manual_seed(3)
+    n = 500
+
+    def layer(at: int) -> Layer:
+        targets = () if kind == "transcoder" else (LAYERS - at,)
+
+        def rows(*shape: int) -> Rows:
+            return Rows.hold(torch.randn(*shape, generator=random, dtype=F64), f"layer {at}")
+
+        zero, source = torch.zeros, f"layer {at}"
+        return Layer(
+            source, rows(n, WIDTH), rows(n, *targets, WIDTH),
+            zero(n, dtype=F64), zero(WIDTH, dtype=F64), ReLU(),
+        )  # fmt: skip
+
+    found = replace(dictionary(kind), layers=tuple(layer(at) for at in range(LAYERS)))
+    weights = Weights(exact("llama grouped"), found)
+    for at in range(LAYERS):
+        assert sum(bool(weights.effect(at, feature)) for feature in range(n)) / n < 0.05, at
+
+
 def changed(found: Any, layer: int, **rows: dict[int, Tensor]) -> Any:
     """A dictionary with other rows in the encoder or decoder of a layer."""
     held, new = found.layer(layer), {}

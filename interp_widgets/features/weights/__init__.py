@@ -37,6 +37,7 @@ from .lists import (
     check_count,
     control_of,
     largest,
+    limits_of,
     neighbours,
 )
 from .products import OUTPUT, Parts, Products, Values, squared
@@ -214,9 +215,9 @@ class Weights:
         unembedding rows, norm weights folded in) count as directions of length 1 in the stream. A
         place's strength is the mean of its 10 largest squared projections of what is written in
         front of it, relative to the squared length of all that the unit writes. What random
-        directions get there on average is taken off (0 where strength is within the range of
-        these), and the rest is divided by its sum. Ten, because what most readers get of any
-        vector is chance, and would drown the few that are meant.
+        directions get there on average is taken off (0 where strength is within limits that 97.5%
+        of these keep at all places), and the rest is divided by its sum. Ten, because what most
+        readers get of any vector is chance, and would drown the few that are meant.
 
         It says where the direction is read, not how much a later norm leaves of it: the stream
         grows from layer to layer, so that late places get less of it than their share says. []
@@ -230,13 +231,14 @@ class Weights:
         written = float(squared(parts))
         if written == 0:
             return []
-        drawn = products.by_chance("strengths", values, parts, power=2)
+        drawn = {at: d / written for at, d in products.strengths_by_chance(layer, parts).items()}
+        limits = limits_of(drawn)
         rows = []
         for at, strength in values.items():
-            chance = control_of({at: drawn[at] / written})
+            chance = float(drawn[at].mean())
             found = float(strength(parts)) / written
-            above = found - chance.value if found > chance.high else 0.0
-            rows.append(("output" if at == OUTPUT else f"L{at}", above, found, chance.value))
+            above = found - chance if found > limits[at] else 0.0
+            rows.append(("output" if at == OUTPUT else f"L{at}", above, found, chance))
         total = sum(above for _, above, _, _ in rows)
         return [Share(to, above / total, *numbers) for to, above, *numbers in rows if total > 0]
 

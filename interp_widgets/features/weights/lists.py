@@ -77,3 +77,13 @@ def control_of(drawn: Mapping[int, Tensor]) -> Control:
     values = torch.stack(list(drawn.values())).amax(0).double().cpu().numpy()
     low, high = np.quantile(values, (0.025, 0.975))
     return Control(float(values.mean()), float(low), float(high), len(values))
+
+
+def limits_of(drawn: Mapping[int, Tensor]) -> dict[int, float]:
+    """What 97.5% of draws [draw] stay below at all of several places, each place's limit as many
+    standard deviations above its mean."""
+    values = {at: each.double().cpu().numpy() for at, each in drawn.items()}
+    spread = {at: max(float(each.std()), np.finfo(float).tiny) for at, each in values.items()}
+    outest = np.max([(each - each.mean()) / spread[at] for at, each in values.items()], axis=0)
+    wide = float(np.quantile(outest, 0.975))
+    return {at: float(each.mean()) + wide * spread[at] for at, each in values.items()}

@@ -21,6 +21,8 @@ from .sides import Table, sides_of
 from .stream import Linear, meets, random_directions, unembedded
 
 READERS = 10
+#: Random directions that say whether a place stands out.
+MANY = 200
 OUTPUT = -1  # stands for the output where layers are numbered
 Parts = Sequence[Tensor]
 Values = Callable[[Parts], Tensor]
@@ -113,6 +115,42 @@ class Products:
             return strength
 
         return {at: of(at, values) for at, values in places.items()}
+
+    def strengths_by_chance(self, layer: int, parts: Parts) -> dict[int, Tensor]:
+        """`strengths` of random parts as long as `parts`, [draw] each.
+
+        Whether a place stands out is asked of every unit with the same draws, so these are many: 20
+        would take up to a quarter of all random directions for something. They are measured once for
+        each place, since the sum of random directions is one, of a length that does not depend on
+        where it points: a strength grows with that length's square.
+        """
+        lengths = torch.cat([part.norm(dim=1) for part in parts])
+        products = self._random_products(len(parts), parts[0])
+        writes = self.sides.writes[layer]
+        out: dict[int, Tensor] = {}
+        for at, values in self.strengths(layer).items():
+            reader = None if at == OUTPUT else self.sides.reads[at]
+            met = list(range(len(parts))) if reader is None else self._met(writes, reader)
+
+            def measure(values: Values = values, first: int = met[0]) -> Tensor:
+                (one,) = random_directions(1, parts[0].shape[1], parts[0], MANY, seed=1)
+                alone = [one if i == first else torch.zeros_like(one) for i in range(len(parts))]
+                return values(alone)[0]
+
+            space = writes[met[0]].stream is not None
+            once = self._kept.get(("strengths", at, space), measure)
+            among = lengths[met]
+            out[at] = once * (products[:, met][:, :, met] @ among @ among)
+        return out
+
+    def _random_products(self, count: int, like: Tensor) -> Tensor:
+        """Products of random directions with each other, [draw, part, part]."""
+
+        def make() -> Tensor:
+            random = random_directions(count, like.shape[1], like, MANY)
+            return torch.einsum("idw,jdw->dij", random, random)
+
+        return self._kept.get(("products", count, like.shape[1]), make)
 
     def by_chance(
         self,

@@ -152,8 +152,10 @@ def floating(weight: Tensor) -> Tensor:
     return weight.detach()
 
 
-def random_directions(parts: int, width: int, like: Tensor) -> Tensor:
+def random_directions(
+    parts: int, width: int, like: Tensor, draws: int = DRAWS, seed: int = 0
+) -> Tensor:
     """[part, draw, width] of length 1, always the same ones."""
-    random = torch.Generator().manual_seed(0)
-    drawn = torch.randn(parts, DRAWS, width, generator=random, dtype=torch.float64)
+    random = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(parts, draws, width, generator=random, dtype=torch.float64)
     return torch.nn.functional.normalize(drawn, dim=-1).to(like)
