@@ -38,8 +38,9 @@ export class List {
   }
 
   show(page: Page | null, live: Live, waiting: boolean): void {
-    this.facts.textContent =
+    const facts =
       waiting || !page ? (live.indexed || page ? "looking …" : "") : foundText(page, live);
+    if (this.facts.textContent !== facts) this.facts.textContent = facts; // it is read aloud
     this.list.classList.toggle("iw-f-waiting", waiting);
     if (page === this.drawn || !page || page.state === "computing") return;
     this.drawn = page;
@@ -48,6 +49,8 @@ export class List {
     this.figure.title = title;
     const held = (this.list.getRootNode() as Document | ShadowRoot).activeElement as HTMLElement;
     const focused = this.list.contains(held) ? held.dataset.row : undefined;
+    const asked = this.list.contains(held) && held.classList.contains("iw-f-more");
+    const rowsBefore = this.items.size;
     // Rows that stay keep their elements: “more” draws only what is new.
     const before = new Map(this.items);
     this.items.clear();
@@ -64,6 +67,8 @@ export class List {
     }
     this.put(items);
     this.setOpened(this.opened);
+    // After “more”, keys go on from the first of the new rows.
+    if (asked) this.rows[rowsBefore]?.focus({ preventScroll: true });
     if (focused && !this.list.contains(held)) this.at(focused)?.focus({ preventScroll: true });
   }
 

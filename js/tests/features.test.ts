@@ -180,12 +180,14 @@ describe("the browser", () => {
       "texas, L2/117, active on 1.0% of tokens: people in fort worth like",
     );
     const [first] = shown(".iw-f-row");
+    named("+2,302 more")?.focus();
     named("+2,302 more")?.click();
     expect(last()).toMatchObject({ type: "search", rows: 32 });
     const more = [ROW, { ...ROW, feature: 118, label: null, density: 0 }, { ...ROW, feature: 119 }];
     answer(pageOf(more, { total: 2304 }));
     expect(rows()).toEqual(["L2/117", "L2/118", "L2/119"]);
     expect(shown(".iw-f-row")[0]).toBe(first); // only what is new is drawn
+    expect(document.activeElement).toBe(shown(".iw-f-row")[2]); // keys go on from there
   });
 
   it("searches after a pause, in a mode, an order and a layer", () => {

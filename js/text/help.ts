@@ -23,6 +23,10 @@ export const HELP: HelpText = {
     ["by position", "by the token where a feature peaks: what fires early stands on top."],
     ["30 more", "at the end of the list, adds the next strongest rows."],
     ["steer these", "sends the selected features to a linked view: iw.link(text, steering)."],
+    [
+      "what it means",
+      "iw.link(text, index) opens, in the view of all features, the card of the one that is selected.",
+    ],
   ],
   words: [
     [
