@@ -76,8 +76,9 @@ export class Column {
   /** What is wanted: its card if it is known, a sentence until it comes. */
   want(spot: Spot | null, known: Card | null, sentence: string): void {
     const other = spot === null || this.spot === null || nameOf(spot) !== nameOf(this.spot);
-    this.spot = spot;
+    // First: a label that is being typed is the one of the feature that goes.
     if (other) this.turn();
+    this.spot = spot;
     clearTimeout(this.timer);
     this.shown = known;
     if (spot && !known)

@@ -133,7 +133,10 @@ export class View {
     root.addEventListener(
       "keydown",
       (event) => {
-        if (event.altKey && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+        // In a field these keys go from word to word, on a Mac.
+        const typing = (event.target as HTMLElement).matches("input, textarea");
+        const way = event.key === "ArrowLeft" || event.key === "ArrowRight";
+        if (event.altKey && way && !typing) {
           event.preventDefault();
           this.cards.step(event.key === "ArrowLeft" ? -1 : 1);
         }

@@ -287,6 +287,19 @@ describe("the browser", () => {
     expect(named("forward")?.disabled).toBe(true);
   });
 
+  it("keeps a label that is being typed for the feature it was typed for", () => {
+    view.setCard(opened(2, 117));
+    view.setCard(opened(0, 5));
+    shown(".iw-c-title")[0].click();
+    const input = view.root.querySelector(".iw-c-titleinput") as HTMLInputElement;
+    input.value = "lone star";
+    press(input, "ArrowLeft", { altKey: true }); // to the word before, in a field
+    expect(view.root.dataset.iwOpened).toBe("L0/5");
+    view.setCard(opened(2, 117)); // Python opens another one
+    expect(last()).toMatchObject({ type: "label", layer: 0, feature: 5, text: "lone star" });
+    expect(view.root.dataset.iwOpened).toBe("L2/117");
+  });
+
   it("keeps what is known of a card while its weights are read again", () => {
     view.setCard(opened(2, 117));
     view.setCard(opened(2, 117, { logits: null, pending: true }));
