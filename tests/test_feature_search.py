@@ -299,6 +299,39 @@ def test_a_rule_about_a_letter_of_several_tokens_is_about_that_letter(spread: St
     assert (found.layer, found.feature, found.value) == (0, 0, pytest.approx(1.0))
 
 
+def test_a_letter_whose_first_token_has_the_blank_is_that_letter(tmp_path: Path) -> None:
+    """GPT-2's table has one token for a blank and the first bytes of many emoji. The id of the last
+    byte ends others, too, which is seen only by what it adds."""
+    windows = [
+        ["I", " ", "😎", " x"],
+        ["a", " ", "😀"],
+        [" ", "😎"],
+        ["b", "", "😎"],
+        [" 日", "😎"],
+    ]
+    ids = [1, 2, 3, 4, 5, 2, 3, 2, 3, 6, 7, 3, 8, 3]
+    stored = planted(tmp_path / "it", windows, {(0, 0): lambda window, i: 1.0}, ids)
+    first, behind = occurrences(stored, "😎")
+    assert (first.tolist(), behind.tolist()) == ([2, 8, 10, 13], [3, 9, 12, 14])
+    assert occurrences(stored, "😀")[0].tolist() == [6]
+    sheet = sheet_of(stored)
+    rule = parse("“😎”")
+    assert rule is not None
+    assert sheet.position[rule.holds(sheet, np.arange(len(sheet)))].tolist() == [2, 8, 11, 13]
+
+
+def test_a_blank_that_adds_nothing_is_no_part_of_a_letter(tmp_path: Path) -> None:
+    """As SentencePiece spells the beginning of a text. The words behind it begin there."""
+    windows = [["", "hello", " world"], [" say", "", "hello"], ["", "été", " x"], ["un", " été"]]
+    ids = [9, 1, 2, 3, 9, 1, 9, 4, 5, 6, 4]
+    stored = planted(tmp_path / "it", windows, {(0, 0): lambda window, i: 1.0}, ids)
+    for word, first in (("hello", [1, 5]), ("été", [6, 10]), ("say hello", [3])):
+        assert occurrences(stored, word)[0].tolist() == first
+    sheet = sheet_of(stored)
+    shown = [sheet.vocabulary.shown(word) for word in sheet.word.tolist()]
+    assert (shown[1], shown[2], shown[5]) == ("hello", "world", "hello")
+
+
 def test_a_text_that_is_too_long_is_a_sentence(found: Index) -> None:
     with pytest.raises(PromptError):
         search(found, "dallas " * 500, by="prompt")

@@ -48,7 +48,7 @@ class Vocabulary:
             self._text_of[id] = self._numbered(text)
             self._begins[id], self._ends[id] = _joins(text[:1]), _joins(text[-1:])
         # Of parts: what each adds, and whether the letter it belongs to makes a word with others.
-        # The last entry of these lists is for parts that add nothing, and letters that break off.
+        # The last entry of these lists is for what adds nothing, and is part of nothing.
         texts = [*letters.texts, ""]
         numbers = np.array([self._numbered(text) for text in texts], dtype=np.int64)
         begins = np.array([_joins(text[:1]) for text in texts], dtype=bool)
@@ -56,9 +56,10 @@ class Vocabulary:
         last = letters.text >= 0
         self._part = letters.position
         self._part_text = numbers[letters.text]
-        self._part_begins = begins[letters.letter]
+        self._part_begins = begins[np.where(last, letters.text, letters.letter)]
         self._part_ends = np.where(last, ends[letters.text], begins[letters.letter])
         self._silent = letters.position[~last]
+        self._begun = letters.position[~last & (letters.letter >= 0)]
 
     def _numbered(self, text: str) -> int:
         folded = fold(text)
@@ -107,7 +108,7 @@ class Vocabulary:
 
     def behind_silent(self, position: Ints) -> Ints:
         """The same tokens, and of those that add nothing the next that does."""
-        return self._moved(position, 1)
+        return _moved(position, self._silent, 1)
 
     def behind_blanks(self, position: Ints) -> Ints:
         """The same tokens, and of those that are blank the next that are not, or the end."""
@@ -121,12 +122,7 @@ class Vocabulary:
 
     def before_silent(self, position: Ints) -> Ints:
         """The same tokens, and of those that end a letter its first part."""
-        return self._moved(position - 1, -1) + 1
-
-    def _moved(self, position: Ints, by: int) -> Ints:
-        while len(self._silent) and (there := np.isin(position, self._silent)).any():
-            position = position + by * there
-        return position
+        return _moved(position - 1, self._begun, -1) + 1
 
     def shown(self, word: int) -> str:
         """A word as it is written in labels."""
@@ -138,6 +134,13 @@ class Vocabulary:
             return 2 * self._numbers[shown]
         goes_on = shown.startswith(GOES_ON) and shown[1:] in self._numbers
         return 2 * self._numbers[shown[1:]] + 1 if goes_on else -2
+
+
+def _moved(position: Ints, over: Ints, by: int) -> Ints:
+    """Tokens, moved over some."""
+    while len(over) and (there := np.isin(position, over)).any():
+        position = position + by * there
+    return position
 
 
 def fold(text: str) -> str:
