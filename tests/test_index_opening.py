@@ -267,11 +267,12 @@ def test_without_a_text_it_is_what_came_with_the_model(tmp_path: Path) -> None:
 # --- twice at once -------------------------------------------------------------------------------
 
 
-def slowly(until: threading.Event) -> Encoder:
-    """An encoder that waits in front of every shard."""
+def slowly(begun: threading.Event, until: threading.Event) -> Encoder:
+    """An encoder that waits in front of every shard, and says when it begins to."""
 
     def encode(model: Model, units: Units, shards: Any, check: Any) -> Any:
         for shard in shards:
+            begun.set()
             while not until.wait(0.01):
                 check()
             yield from local(model, units, iter([shard]), check)
@@ -282,9 +283,10 @@ def slowly(until: threading.Event) -> Encoder:
 def test_a_cell_that_is_run_again_waits_for_the_pass_of_the_first(
     model: Model, dictionary: Transcoders, tmp_path: Path
 ) -> None:
-    go = threading.Event()
-    how: dict[str, Any] = dict(folder=tmp_path / "it", context=CONTEXT, encoder=slowly(go))
+    begun, go = threading.Event(), threading.Event()
+    how: dict[str, Any] = dict(folder=tmp_path / "it", context=CONTEXT, encoder=slowly(begun, go))
     first = index(model, dictionary, TEXTS, **how)
+    assert begun.wait(20)
     second = index(model, dictionary, [*TEXTS, "w14 w15"], **how)
     heard = threading.Event()
     second.on_change(lambda: heard.set() if "waiting" in second.progress[1] else None)
@@ -297,8 +299,10 @@ def test_a_cell_that_is_run_again_waits_for_the_pass_of_the_first(
 def test_a_pass_that_is_cancelled_makes_room_for_the_next(
     model: Model, dictionary: Transcoders, tmp_path: Path
 ) -> None:
-    never = threading.Event()
-    first = index(model, dictionary, TEXTS, folder=tmp_path / "it", encoder=slowly(never))
+    begun, never = threading.Event(), threading.Event()
+    slow = slowly(begun, never)
+    first = index(model, dictionary, TEXTS, folder=tmp_path / "it", encoder=slow)
+    assert begun.wait(20)
     waiting = index(model, dictionary, TEXTS, folder=tmp_path / "it")
     waiting.cancel()
     with pytest.raises(Cancelled):
