@@ -219,7 +219,7 @@ def token_windows(m: Model, texts: list[str], context: int) -> list[list[int]]:
         ids = m.tokenizer(text, add_special_tokens=False)["input_ids"]
         while ids:
             first, ids = ids[: context - 1], ids[context - 1 :]
-            if first[0] not in SPECIAL:
+            if first[0] not in (0, 1, 2):  # an unknown word stands in the text
                 first = [1, *first]
             if any(token not in SPECIAL for token in first[1:-1]):
                 found.append(first)

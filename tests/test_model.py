@@ -65,6 +65,11 @@ def test_a_prompt_that_begins_with_a_special_token_gets_no_second_one(
     assert llama.tokenize(prompt).tolist()[1:] == [3]
 
 
+def test_a_word_that_is_unknown_is_no_special_token(llama: Model) -> None:
+    assert llama.tokenizer.unk_token_id == 4
+    assert llama.tokenize("nowhere w3").tolist() == [BOS, 4, 3]
+
+
 @pytest.mark.parametrize(
     ("names", "first"),
     [

@@ -122,13 +122,13 @@ class Model:
                 raise PromptError("The prompt is empty: give at least one word.")
         else:
             ids = _token_ids(prompt)
-        special = list(self.tokenizer.all_special_ids)
-        if ids[0] not in special:
-            tok = self.tokenizer
-            first = [
-                i for i in (tok.bos_token_id, tok.pad_token_id, tok.eos_token_id) if i is not None
-            ]
-            ids = (first + special)[:1] + list(ids)
+        tok = self.tokenizer
+        names = (tok.bos_token_id, tok.pad_token_id, tok.eos_token_id, *tok.all_special_ids)
+        special = [i for i in names if i is not None]
+        front = special[:1]
+        # A word that is unknown is a word, though its token counts as a special one.
+        if ids[0] not in special or ids[0] == tok.unk_token_id not in front:
+            ids = front + list(ids)
         vocab = int(self.config.vocab_size)
         wrong = [i for i in ids if not 0 <= i < vocab]
         if wrong:
