@@ -25,6 +25,8 @@ def write_whole(path: str | Path, content: bytes | str | Callable[[Path], object
     Raises OSError; whatever `content` raises passes through.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} into.")
     part = path.with_name(f"{path.name}.tmp-{secrets.token_hex(4)}")
     try:
         with part.open("xb") as file:

@@ -136,13 +136,22 @@ class Filling(Generic[T]):
         return self
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever there is more, from another thread; returns what ends that."""
+        """Call `listener` whenever there is more, from another thread; returns what ends that. What
+        it raises is printed, and stops nothing."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def end() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return end
 
     def _changed(self) -> None:
         for listener in list(self._listeners):
-            listener()
+            try:
+                listener()
+            except Exception:  # of whoever listens: what is being filled goes on
+                traceback.print_exc()
 
 
 def _sentence(error: BaseException) -> str:

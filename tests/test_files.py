@@ -39,6 +39,11 @@ def test_bytes_text_and_what_a_function_writes_replace_a_file(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no folder .*/nowhere to write page\.html into"):
+        write_whole(tmp_path / "nowhere" / "page.html", "")
+
+
 def test_an_error_leaves_the_file_that_was_there_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")

@@ -82,6 +82,24 @@ def test_what_fills_tells_all_who_listen_until_they_end_it() -> None:
     ]
 
 
+def test_a_listener_that_fails_is_heard_and_stops_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    let = threading.Semaphore(0)
+    counted = Counted(let)
+
+    def fail() -> None:
+        raise RuntimeError("a listener's own fault")
+
+    counted.on_change(fail)
+    end = counted.on_change(lambda: None)
+    let.release(3)
+    assert counted.wait(60).state == "done"
+    assert "a listener's own fault" in capfd.readouterr().err
+    end()
+    end()  # nothing is left to end
+
+
 def test_what_has_no_job_is_whole() -> None:
     whole: Filling[int] = Filling()
     assert (whole.state, whole.progress, whole.wait()) == ("done", (1.0, ""), whole)
