@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import interp_widgets as iw
 from interp_widgets import load
 from interp_widgets.dictionaries import load as load_dictionary
 from interp_widgets.features import FeatureError, Index, index, index_for
@@ -27,6 +28,7 @@ from interp_widgets.views.features_view import FeaturesView
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--"
 PATIENCE = 60
+PROMPT = "the capital of the state containing dallas is"
 
 
 @pytest.fixture(scope="module")
@@ -371,9 +373,10 @@ class TestSteering:
     ) -> None:
         send(live.view, type="steer", layer=texas[0], feature=texas[1], seq=5)
         code = live.view.told["code"]
-        assert code == f"iw.steer(model, text, index[{texas[0]}, {texas[1]}].target)"
-        target = eval(code.split("text, ")[1][:-1], {"index": organism})
-        assert target == organism[texas].target
+        assert code == f"iw.steer(model, text, index[{texas[0]}, {texas[1]}])"
+        found = {"index": organism, "model": organism.model, "text": PROMPT, "iw": iw}
+        (knob,) = eval(code, found).knobs
+        assert (knob.name, knob.parts) == ("texas", (organism[texas].target,))
 
     def test_linked_it_sends_the_feature_and_says_what_became_of_it(
         self, live: Live, texas: tuple[int, int], organism: Index

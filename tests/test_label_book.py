@@ -45,6 +45,19 @@ def test_a_users_label_stands_over_the_shipped_one(book: LabelBook) -> None:
     assert texts(book) == {(0, 7): "ohio", (1, 2): "cities of texas"}
 
 
+def test_a_feature_that_there_is_not_gets_no_label(tmp_path: Path) -> None:
+    book = LabelBook("a set", path=tmp_path / "labels.json", sizes={0: 8, 2: 5})
+    book.put(2, 4, "the last one")
+    for layer, feature, said in (
+        (2, 5, "layer 2 of a set has 5 features"),
+        (2, -1, "layer 2 of a set has 5 features"),
+        (1, 0, "layer 1 of a set has no features"),
+    ):
+        with pytest.raises(FeatureError, match=f"L{layer}/{feature}: {said}"):
+            book.put(layer, feature, "beyond")
+    assert texts(book) == {(2, 4): "the last one"}
+
+
 def test_labels_are_there_in_the_next_session(book: LabelBook) -> None:
     book.put(3, 4, Label("<b>día</b>", kind="proposed", score=0.9, low=0.8, high=1.0))
     assert again(book).get(3, 4) == Label(

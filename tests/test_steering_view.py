@@ -16,11 +16,12 @@ from torch import Tensor
 
 import interp_widgets as iw
 from interp_widgets.jobs import Cancelled
-from interp_widgets.models import Model
+from interp_widgets.models import Model, Place
 from interp_widgets.models.interventions import (
     At,
     Features,
     From,
+    Neurons,
     feature,
     head,
     neuron,
@@ -256,6 +257,29 @@ class TestSliders:
             knobs_of(model, graph.nodes(kind="token"), dictionary)
         with pytest.raises(SteeringError, match="brings no dictionary"):
             knobs_of(model, list(nodes))
+
+    def test_a_feature_of_an_index_is_turned_as_what_it_is(
+        self, model: Model, dictionary: Any, tmp_path: pathlib.Path
+    ) -> None:
+        vector = torch.arange(1.0, 1 + tiny_models.WIDTH)
+        for number, (what, parts) in enumerate(
+            (
+                (dictionary, (Features(dictionary, 1, (3,)),)),
+                ("neurons", (Neurons(1, (3,)),)),
+                ({"up": (Place(1, "resid_post"), vector)}, None),
+            )
+        ):
+            index = iw.index(model, what, [PROMPT], folder=tmp_path / str(number)).wait()
+            feature = index[1, 0 if parts is None else 3]
+            (knob,) = knobs_of(model, feature)
+            if parts is not None:
+                assert (knob.name, knob.parts) == (feature.name, parts)
+                continue
+            (direction,) = knob.parts
+            assert isinstance(direction, Direction)
+            ((place, found),) = direction.parts
+            assert (knob.name, place) == ("up", Place(1, "resid_post"))
+            torch.testing.assert_close(found, vector)
 
     def test_they_start_where_an_intervention_is(self, model: Model, dictionary: Any) -> None:
         target = feature(dictionary, 1, 5)

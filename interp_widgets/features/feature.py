@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..models.interventions import Intervention, Target, feature, neuron
 from .errors import FeatureError
+from .units import DenseUnits
 from .values import Example, Group, Histogram
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..dictionaries.labels import Label
+    from ..models import Place
     from .index import Index
     from .labelling.detection import Detection
     from .labelling.proposing import Proposal
@@ -134,6 +138,12 @@ class Feature:
                 "iw.residual(layer).add(2, vector)."
             )
         return feature(self.index.dictionary, self.layer, self.feature)
+
+    @property
+    def direction(self) -> tuple[Place, Tensor] | None:
+        """Of a direction, where it lies and its vector [d]; None for features and neurons."""
+        units = self.index.units
+        return units.direction(self.layer, self.feature) if isinstance(units, DenseUnits) else None
 
     def scale(self, factor: float) -> Intervention:
         """Multiply its activation."""

@@ -133,7 +133,8 @@ class Index(Filling[StoredIndex]):
         from .labelling.book import LabelBook
 
         shipped = getattr(self.dictionary, "labels", {})
-        return LabelBook(self._units.scan, shipped, fingerprint=self.fingerprint)
+        sizes = {layer: self.n_features(layer) for layer in self.layers}
+        return LabelBook(self._units.scan, shipped, fingerprint=self.fingerprint, sizes=sizes)
 
     @cached_property
     def weights(self) -> Weights:

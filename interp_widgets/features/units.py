@@ -121,6 +121,11 @@ class DenseUnits:
     def n_features(self, layer: int) -> int:
         return self.sizes[_place(self, layer)]
 
+    def direction(self, layer: int, feature: int) -> tuple[Place, Tensor] | None:
+        """Where a direction lies, and its vector [d]; None for a neuron."""
+        at = _place(self, layer)
+        return None if self.vectors is None else (self.reads[at], self.vectors[at][:, feature])
+
     def values(self, layer: int, x: Tensor) -> Tensor:
         """[token, F]."""
         at = _place(self, layer)

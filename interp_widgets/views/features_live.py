@@ -230,13 +230,12 @@ class Live:
 
     def _steer(self, spot: Spot, seq: int) -> None:
         layer, feature = spot
+        if not self._takers:
+            code = f"iw.steer(model, text, index[{layer}, {feature}])"
+            self.say("Steer with it in the next cell:", seq, code)
+            return
         try:
-            _ = self.index[spot].target
-            if self._takers:
-                self.say(self._takers[-1](self.index, spot), seq)
-            else:
-                code = f"iw.steer(model, text, index[{layer}, {feature}].target)"
-                self.say("Steer with it in the next cell:", seq, code)
+            self.say(self._takers[-1](self.index, spot), seq)
         except ValueError as error:
             self.say(str(error), seq)
 

@@ -49,6 +49,6 @@ class FeaturesPort:
 
         def send(index: Any, unit: Unit) -> str:
             found = index[unit]
-            return take(index.label(*unit) or found.name, [found.target])
+            return take(index.label(*unit) or found.name, [found])
 
         return self.live.send_to(send)

@@ -1,7 +1,7 @@
 """What a user names to steer with, as sliders: each turns one value into interventions.
 
-    a feature             `iw.feature(dictionary, 3, 117)`, a node of a graph, or a direction made of
-                          a feature: its activation is added to, pinned or scaled
+    a feature             `iw.feature(dictionary, 3, 117)`, `index[3, 117]`, a node of a graph, or a
+                          direction made of a feature: its activation is added to, pinned or scaled
     a direction           `steering.difference_in_means(...)` and its like: so much of its vector is
                           added, or the stream's part along it is pinned
     anything else         heads, neurons, places: scaled
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..attribution.group import Interventions, Nodes
 from ..attribution.node import Node
 from ..dictionaries import load
+from ..features.feature import Feature
 from ..models import Model, Place
 from ..models.interventions import (
     Add,
@@ -275,6 +276,10 @@ def _part(model: Model, what: Any, dictionary: Any) -> tuple[Part, str, Turn | N
         return Features(of.dictionary, of.layer, (of.index,)), what.name, None
     if isinstance(what, Features):
         return what, _label(what), None
+    if isinstance(what, Feature):
+        name = what.label.text if what.label else what.name
+        direction = what.direction
+        return (what.target if direction is None else Direction((direction,), name)), name, None
     if isinstance(what, Target):
         return what, str(what), None
     raise SteeringError(

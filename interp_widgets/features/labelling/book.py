@@ -42,6 +42,7 @@ class LabelBook:
         shipped: the labels that came with it.
         path: the user's file; None: in the data folder (`INTERP_WIDGETS_DATA` moves it).
         fingerprint: tells dictionaries of one name apart.
+        sizes: how many features each layer has; None: not known, and not looked at.
 
     problem: a sentence while something is wrong with the user's file, else "". Threads may share a
     book, and processes its file; what another process labelled is seen at the next change, by
@@ -55,8 +56,10 @@ class LabelBook:
         path: Path | str | None = None,
         *,
         fingerprint: str = "",
+        sizes: Mapping[int, int] | None = None,
     ) -> None:
         self.scan = scan
+        self._sizes = sizes
         self.path = path_of(scan, fingerprint) if path is None else Path(path).expanduser()
         self.problem = ""
         self._shipped = {
@@ -107,9 +110,13 @@ class LabelBook:
 
         A text alone is a label by hand. A label without a date gets today's.
 
-        Raises FeatureError for a text that is no label (one line, 1 to 200 characters), and where
-        the file cannot be written.
+        Raises FeatureError for a text that is no label (one line, 1 to 200 characters), for a
+        feature that there is not, and where the file cannot be written.
         """
+        if self._sizes is not None and not 0 <= feature < self._sizes.get(layer, 0):
+            size = self._sizes.get(layer)
+            has = "no features" if size is None else f"{size:,} features, counted from 0"
+            raise FeatureError(f"L{layer}/{feature}: layer {layer} of {self.scan} has {has}.")
         kept = _dated(Label(label, kind="by hand") if isinstance(label, str) else label)
         with self._telling():
             self._change({(int(layer), int(feature)): (kept, False)})
