@@ -77,6 +77,15 @@ def test_a_text_is_measured_in_bytes_wherever_it_is(tmp_path: Path) -> None:
     assert Corpus(tmp_path, tiny_models.tokenizer(), 8).size() == 6 + 6
 
 
+def test_a_file_may_be_named_by_a_str_and_begin_with_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("\ufeffw5 w6 w7 w8 w9 w10 w11", "utf-8")
+    corpus = Corpus(str(path), tiny_models.tokenizer(), 8)
+    assert rows(corpus, 1) == [[BOS, 5, 6, 7, 8, 9, 10, 11]]
+    # What no file could be called is a text.
+    assert list(Corpus("w5 w6.", tiny_models.tokenizer(), 8).documents()) == ["w5 w6."]
+
+
 def test_a_text_that_is_read_once_ends() -> None:
     corpus = Corpus(iter(TEXT[:2]), tiny_models.tokenizer(), 8)
     assert len(list(corpus.rows(Position()))) == 2 * 21 // 7

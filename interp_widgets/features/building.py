@@ -12,9 +12,8 @@ what it has, and can go on later; and an index grows when the same call gets a l
 
 from __future__ import annotations
 
-import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -40,37 +39,10 @@ DENSE_SHARE, DENSE_TOKENS = 0.01, 4096
 #: So many windows are run to tell the size.
 _PROBE = 4
 
-#: Characters; a longer text is no path on any system.
-_LONGEST_PATH = 4096
-_NO_TOKENS = "The text holds no tokens: give at least one document."
+_NO_TOKENS = "The text holds no tokens but special ones: give at least one document with words."
 
 Progress = Callable[[float, str], object]
 Text = str | Path | Iterable[str]
-
-
-def located(text: Text) -> Text:
-    """The text, or where it lies: a str of one line that ends in .txt or .jsonl, or that names a
-    folder, is a path. (A sentence that happens to end so is a text, if there is no such file.)
-
-    Raises FeatureError for a mapping, of which only the names would be read.
-    """
-    if isinstance(text, Mapping):
-        names = ", ".join(map(repr, list(text)[:3]))
-        raise FeatureError(
-            f"The text is a {type(text).__name__} ({names}): give a list of texts, such as one of "
-            "its values."
-        )
-    if not isinstance(text, str) or len(text) > _LONGEST_PATH:
-        return text
-    if re.search(r"[\n\r\0]", text) or not re.search(r"\w", text):
-        return text
-    path = Path(text).expanduser()
-    try:
-        ends = path.suffix in (".txt", ".jsonl")
-        there = path.is_file() if ends else path.is_dir()
-    except OSError:  # no name that a file could have
-        return text
-    return path if there or (ends and not re.search(r"\s", text)) else text
 
 
 class Encoder(Protocol):
@@ -136,7 +108,7 @@ def build(
             names={f"{layer}/{i}": name for (layer, i), name in units.names.items()},
             weights=weights_of(model),
         )
-        corpus = Corpus(located(text), model.tokenizer, context)
+        corpus = Corpus(text, model.tokenizer, context)
         with writing(folder):
             begun = IndexFolder(folder, wanted)
         pass_ = _Pass(model, units, corpus, begun)
@@ -220,7 +192,7 @@ class _Pass:
             )
         if reason is not None:
             raise reason
-        if not self.folder.about.shards:
+        if not self.folder.about.kept:
             raise FeatureError(_NO_TOKENS)
         return StoredIndex(self.folder.folder)
 

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ..dictionaries.errors import DictionaryError
+from ..dictionaries.training.corpus import located
 from ..jobs import Cancelled, Job
 from ..models import Model
 from ..models.cache import cache_folder
 from .about import read_about
-from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, local, located
+from .building import CONTEXT, SHARD_TOKENS, Encoder, Text, build, local
 from .errors import FeatureError, count
 from .index import Index
 from .known import beside, index_for, remember
@@ -69,7 +71,10 @@ def index(
         from .free_text import free_text
 
         text = free_text()
-    text = located(text)
+    try:
+        text = located(text)
+    except DictionaryError as error:
+        raise FeatureError(str(error)) from None
     if isinstance(text, Iterator):
         text = list(text)
     units = units_of(model, what) if there is None else there.units

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -30,6 +31,8 @@ from interp_widgets.dictionaries.errors import DictionaryError
 PIECE = 1 << 16
 # Fast tokenizers work through a batch of documents at once.
 AT_ONCE = 64
+# Characters; a longer text is no path on any system.
+LONGEST_PATH = 4096
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,37 @@ def n_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
+def located(text: Any) -> Any:
+    """The text, or where it lies: a str of one line that ends in .txt or .jsonl, or that names a
+    folder, is a path. (A sentence that happens to end so is a text, if there is no such file.)
+
+    Raises DictionaryError for a mapping, of which only the names would be read.
+    """
+    if isinstance(text, Mapping):
+        names = ", ".join(map(repr, list(text)[:3]))
+        raise DictionaryError(
+            f"The text is a {type(text).__name__} ({names}): give a list of texts, such as one of "
+            "its values."
+        )
+    if not isinstance(text, str) or len(text) > LONGEST_PATH:
+        return text
+    if re.search(r"[\n\r\0]", text) or not re.search(r"\w", text):
+        return text
+    path = Path(text).expanduser()
+    try:
+        ends = path.suffix in (".txt", ".jsonl")
+        there = path.is_file() if ends else path.is_dir()
+    except OSError:  # no name that a file could have
+        return text
+    return path if there or (ends and not re.search(r"\s", text)) else text
+
+
 class Corpus:
     """The rows of a text.
 
     Args:
-        text: documents, one text, or the path of a .txt or .jsonl file (strings, or objects with
-            "text") or of a folder of such files.
+        text: documents, one text, or a .txt or .jsonl file (strings, or objects with "text"), or a
+            folder of such files; see `located`.
         tokenizer: of the model that will read the rows.
         context: tokens per row, the special token in front included.
 
@@ -59,6 +87,7 @@ class Corpus:
     """
 
     def __init__(self, text: Iterable[str] | Path, tokenizer: Any, context: int) -> None:
+        text = located(text)
         if isinstance(text, str):
             text = [text]
         if not isinstance(text, (Path, Iterable)):
@@ -171,7 +200,7 @@ def _files(path: Path) -> list[Path]:
 
 def _from_files(path: Path) -> Iterator[str]:
     for file in _files(path):
-        with file.open(encoding="utf-8", errors="replace") as lines:
+        with file.open(encoding="utf-8-sig", errors="replace") as lines:
             yield from _json_lines(file, lines) if file.suffix == ".jsonl" else _pieces(lines)
 
 

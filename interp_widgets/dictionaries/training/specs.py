@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ...models.interventions import residual
 from ...models.places import Place, Site
 from ..errors import DictionaryError
 from .recipes import Matryoshka, Recipe
@@ -77,8 +78,9 @@ class Spec:
         return first if first == last else f"{first} -> {last}"
 
 
-def sae(place: Place, n_features: int, recipe: Recipe, *, name: str | None = None) -> Spec:
-    """A sparse autoencoder of what stands at a place."""
+def sae(place: Place | int, n_features: int, recipe: Recipe, *, name: str | None = None) -> Spec:
+    """A sparse autoencoder of what stands at a place; a number is the stream behind that block."""
+    place = residual(place) if isinstance(place, int) else place
     return Spec((place,), (place,), n_features, recipe, name=name)
 
 
