@@ -157,7 +157,10 @@ class TestAnswers:
 
         request = {"ids": strongest(graph(), 1), "factor": 2}
         signals = Signals(
-            report=lambda share, message: None, check=lambda: None, offer=look, draw=look
+            report=lambda share, message: None,
+            check=lambda: None,
+            offer=look,
+            draw=lambda part, share, message: look(part),
         )
         look(graph_answers.check(graph(), request, signals))
         # Predicted, measured, random; of direct, then of total.
@@ -171,7 +174,10 @@ class TestAnswers:
             seen.append(len(part["series"][0]["ids"]))
 
         signals = Signals(
-            report=lambda share, message: None, check=lambda: None, offer=look, draw=look
+            report=lambda share, message: None,
+            check=lambda: None,
+            offer=look,
+            draw=lambda part, share, message: look(part),
         )
         answer = graph_answers.many(of, {"nodes": 24, "factor": 0}, signals)
         assert sorted(seen) == seen

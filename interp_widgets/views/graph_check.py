@@ -138,11 +138,11 @@ class Answers:
                 nonlocal partial
                 partial = part
 
-            def draw(part: Answer) -> None:
+            def draw(part: Answer, progress: float, message: str) -> None:
                 offer(part)
                 job.check()
                 self._drawn.clear()
-                job.report(job.progress, job.message)
+                job.report(progress, message)
                 self._drawn.wait(PATIENCE)
 
             def report(progress: float, message: str) -> None:

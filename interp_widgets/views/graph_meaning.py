@@ -77,8 +77,7 @@ def meaning(graph: Graph, request: Request, signals: Signals) -> Answer:
     index, (layer, feature) = index_of(graph), unit_of(graph, id)
     here = graph.node(id).activation
     first = card(index, layer, feature, here=here, weights=False)
-    signals.draw({**first, "pending": True})
-    signals.report(0.3, "reading the weights")
+    signals.draw({**first, "pending": True}, 0.3, "reading the weights")
     whole = weighed(index, first)
     called = index.label_of(layer, feature)
     if called and whole["indexed"] and not is_scored(index, called):

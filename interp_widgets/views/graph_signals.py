@@ -17,13 +17,14 @@ class Signals:
 
     report: called with the share done and a sentence; check: raises to stop; offer: called with
     the part that is there, shown with the next report; draw: the same for a part that somebody
-    waits for: it is shown at once, and the work gives way until the page has drawn it.
+    waits for, with what is done next: it is shown at once, and the work gives way until the page
+    has drawn it.
     """
 
     report: Callable[[float, str], None]
     check: Callable[[], None]
     offer: Callable[[Answer], None]
-    draw: Callable[[Answer], None]
+    draw: Callable[[Answer, float, str], None]
 
     def part(self, start: float, end: float, name: str = "") -> Callable[[float, str], None]:
         """`report` for a step that takes the work from one share to another."""
