@@ -7,7 +7,7 @@ import { triggerName } from "../shared/example";
 import { count } from "../shared/format";
 import type { Card, CardPort, ProposalsShown } from "./state";
 import { Suggestions } from "./suggestions";
-import { factsText, origin, SCORE_HELP, scoreText } from "./words";
+import { factsText, origin, SCORE_HELP, scoreHelp, scoreText } from "./words";
 
 const LONGEST = 200;
 /** From so many letters on, a name is a sentence, and looks like one. */
@@ -147,7 +147,7 @@ export class LabelLine {
       : "Shown instead: the token of its strongest example. Click it to give a label.";
     this.chip.classList.toggle("iw-c-none", !label);
     this.score.textContent = label ? scoreText(label) : "";
-    this.score.title = label?.why ? `Not tested: ${label.why}` : SCORE_HELP;
+    this.score.title = scoreHelp(label ?? null);
   }
 
   showProposals(shown: ProposalsShown | null): void {

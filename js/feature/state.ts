@@ -19,7 +19,9 @@ export interface Label {
   /** Of the samples, so many were active. */
   readonly active?: number;
   /** What was tested: the words of a label that is a rule, else the examples it was given for. */
-  readonly by?: "rule" | "examples";
+  readonly by?: "rule" | "examples" | "words" | "model";
+  /** The text it was tested on. */
+  readonly tested_on?: string;
   readonly testing?: boolean;
   /** Why it could not be tested. */
   readonly why?: string;

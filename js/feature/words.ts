@@ -33,6 +33,12 @@ export function scoreText(label: Score): string {
 export const SCORE_HELP =
   "How well the label tells text the feature is active on from other held-out text: area under the ROC curve, 0.5 is chance, 1 is perfect. In brackets the 95% range; beside it the same for random labels. Words that are no rule cannot be tested without a reader: then it is how well the examples tell it, whatever they are called.";
 
+/** What a score is, and on which text it was measured. */
+export function scoreHelp(label: Label | null): string {
+  if (label?.why) return `Not tested: ${label.why}`;
+  return label?.tested_on ? `${SCORE_HELP} Tested on ${label.tested_on}.` : SCORE_HELP;
+}
+
 export function origin(label: Label): string {
   return [label.kind, label.source && label.source !== label.kind ? label.source : "", label.date]
     .filter(Boolean)

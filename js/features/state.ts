@@ -59,6 +59,8 @@ export interface Row {
   readonly feature: number;
   readonly label: string | null;
   readonly score: number | null;
+  /** Where "examples", the score is of the examples and not of the label's words. */
+  readonly by?: string | null;
   readonly density: number | null;
   readonly strongest: number | null;
   readonly example: Example | null;

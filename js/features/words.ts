@@ -162,7 +162,12 @@ export function rowFigure(
   if (sort === "score")
     return row.score === null
       ? ["", ""]
-      : [probability(row.score), `its label separates ${probability(row.score)}`];
+      : row.by === "examples"
+        ? [
+            `examples ${probability(row.score)}`,
+            `its examples separate ${probability(row.score)}, whatever it is called`,
+          ]
+        : [probability(row.score), `its label separates ${probability(row.score)}`];
   if (sort === "strength" && row.strongest !== null)
     return [number(row.strongest), `strongest activation ${number(row.strongest)}`];
   if (row.density === null) return ["", ""];

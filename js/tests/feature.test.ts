@@ -5,7 +5,7 @@ import { FeatureCard } from "../feature/card";
 import { mountCards, mountPage } from "../feature/standalone";
 import type { Card, CardPort } from "../feature/state";
 import { peakOf } from "../feature/test-text";
-import { below, effectText, factsText, scoreText } from "../feature/words";
+import { below, effectText, factsText, scoreHelp, scoreText } from "../feature/words";
 import { kwicLine } from "../shared/example";
 import { CARD, exampleOf } from "./cards";
 import { expectText, HOSTILE } from "./page";
@@ -43,6 +43,14 @@ describe("the words of a card", () => {
     expect(scoreText({ ...score, by: "examples" })).toBe(
       "its examples separate .93 [.77, 1.0]; those of random features .60 on 7 active and 4,000 other tokens",
     );
+  });
+
+  it("say on which text a score was measured, or why there is none", () => {
+    const label = CARD.label as NonNullable<Card["label"]>;
+    expect(scoreHelp(label)).not.toContain("Tested on");
+    const said = scoreHelp({ ...label, tested_on: "8,532 tokens of 680 texts" });
+    expect(said).toContain("Tested on 8,532 tokens of 680 texts.");
+    expect(scoreHelp({ ...label, score: null, why: "too few." })).toBe("Not tested: too few.");
   });
 
   it("say how often it is active and on how many tokens that rests", () => {

@@ -92,6 +92,7 @@ describe("the words of the browser", () => {
       rowFigure(row, { sort, mode })[0];
     expect(figure(ROW, "match")).toBe("1.0%");
     expect(figure(ROW, "score")).toBe(".94");
+    expect(figure({ ...ROW, by: "examples" }, "score")).toBe("examples .94");
     expect(figure(ROW, "strength")).toBe("3.20");
     expect(figure({ ...ROW, density: 0 }, "density")).toBe("silent");
     const found = { ...ROW, value: 2.5 };
