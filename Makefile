@@ -30,9 +30,10 @@ test: test-js test-python ## everything: TypeScript, Python, and a real browser 
 test-js: $(NODE)
 	npm test
 
-# One run, so that one closing line counts it all; tests/conftest.py puts the browser last.
+# One run, so that one closing line counts it all; of two workers the browser has one
+# (tests/conftest.py).
 test-python: $(DEVELOPMENT) $(BUNDLE) chromium
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 chromium:
 	@tools/install-chromium.sh

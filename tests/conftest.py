@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 from collections.abc import Iterator
@@ -11,12 +12,21 @@ import pytest
 END_TO_END = pathlib.Path(__file__).parent / "e2e"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what lies in e2e/, and runs it last: a broken function says so before a browser does."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks what lies in e2e/, and runs it last: a broken function says so before a browser does.
+
+    With two workers (`make test`), the browser has one of them from the beginning, as it takes longer
+    than all the rest, and one browser at a time leaves it the processor that it waits for.
+    """
     for item in items:
-        if item.path.is_relative_to(END_TO_END):
+        browser = item.path.is_relative_to(END_TO_END)
+        if browser:
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+        item.add_marker(pytest.mark.xdist_group("browser" if browser else item.path.name))
+    first = (
+        config.getoption("numprocesses", None) is not None or "PYTEST_XDIST_WORKER" in os.environ
+    )
+    items.sort(key=lambda item: (item.get_closest_marker("e2e") is not None) != first)
 
 
 @pytest.fixture(scope="session", autouse=True)
