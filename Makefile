@@ -33,7 +33,7 @@ test-js: $(NODE)
 # One run, so that one closing line counts it all; of two workers the browser has one
 # (tests/conftest.py).
 test-python: $(DEVELOPMENT) $(BUNDLE) chromium
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 chromium:
 	@tools/install-chromium.sh

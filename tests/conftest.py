@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -16,17 +17,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Marks what lies in e2e/, and runs it last: a broken function says so before a browser does.
 
     With two workers (`make test`), the browser has one of them from the beginning, as it takes longer
-    than all the rest, and one browser at a time leaves it the processor that it waits for.
+    than all the rest.
     """
     for item in items:
-        browser = item.path.is_relative_to(END_TO_END)
-        if browser:
+        if item.path.is_relative_to(END_TO_END):
             item.add_marker(pytest.mark.e2e)
-        item.add_marker(pytest.mark.xdist_group("browser" if browser else item.path.name))
-    first = (
-        config.getoption("numprocesses", None) is not None or "PYTEST_XDIST_WORKER" in os.environ
-    )
+    first = "PYTEST_XDIST_WORKER" in os.environ
     items.sort(key=lambda item: (item.get_closest_marker("e2e") is not None) != first)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers take files, and all browser tests are as one file: several browsers at once would
+    wait for each other. (The `loadgroup` of xdist 3.8 does nothing with pytest 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BrowserApart(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return "browser" if "/e2e/" in file else file
+
+    return BrowserApart(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
