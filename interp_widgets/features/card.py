@@ -83,12 +83,10 @@ def card(
 
 
 def weighed(index: Index, first: Row) -> Row:
-    """A card that was made with weights=False, with what the weights say; the label is read again,
-    since it may have been given meanwhile."""
+    """A card that was made with weights=False, with what the weights say."""
     layer, feature, notes = first["layer"], first["feature"], list(first["notes"])
     found = _weights(index, index.so_far, layer, feature, notes)
-    label = label_row(index.label_of(layer, feature))
-    return {**first, **found, "label": label, "notes": notes}
+    return {**first, **found, "notes": notes}
 
 
 def _notes(index: Index, stored: StoredIndex | None, layer: int, feature: int) -> list[str]:

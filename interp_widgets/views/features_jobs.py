@@ -2,10 +2,6 @@
 
 A new question of a kind takes the place of the one before it: the old job is cancelled, and what it
 still finds is not shown. What goes wrong is a sentence.
-
-Where an answer has two parts, the second gives way until the page has drawn the first: while Python
-computes, nothing gets out of a kernel for tens of milliseconds, and on a small machine the browser has
-no processor to draw with.
 """
 
 from __future__ import annotations
@@ -21,8 +17,6 @@ from ..jobs import Job
 #: Sets a trait, unless something newer of this kind was asked for.
 Show = Callable[[str, dict[str, Any]], None]
 Work = Callable[[Job[None], Show], None]
-#: Seconds that a second part waits for the page at most: one that nobody sees draws nothing.
-PATIENCE = 0.25
 
 
 class Latest:

@@ -8,7 +8,6 @@ drawn that. What goes wrong is a sentence in the view.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +17,9 @@ from ..features.firing import Firing
 from ..features.index import Index
 from ..jobs import Job
 from ..json_numbers import finite
+from .drawn import Drawn
 from .features_asks import Ask
-from .features_jobs import PATIENCE, Latest, Show
+from .features_jobs import Latest, Show
 from .features_naming import Naming
 from .features_pages import page
 from .features_view import FeaturesView
@@ -52,7 +52,7 @@ class Live:
         self.beside: Spot | None = None
         self.jobs = Latest()
         self._naming = Naming(self)
-        self._drawn = threading.Event()
+        self._drawn = Drawn()
         self._seq = 0
         self._fired: tuple[str, Firing] | None = None
         self._takers: list[Take] = []
@@ -82,7 +82,7 @@ class Live:
         elif kind == "compare":
             self._open("other", ask["spot"], ask["seq"], seen=True)
         elif kind == "drawn":
-            self._drawn.set()
+            self._drawn.say()
         elif kind == "test":
             self._test(ask["text"], ask["seq"])
         elif kind == "steer":
@@ -152,12 +152,16 @@ class Live:
 
         def work(job: Job[None], show: Show) -> None:
             first = card(self.index, *spot, here=here, weights=False)
-            self._drawn.clear()
-            show(where, _opened(seq, name, {**first, "pending": True}))
-            self._show_firing(show)
+
+            def show_first() -> None:
+                show(where, _opened(seq, name, {**first, "pending": True}))
+                self._show_firing(show)
+
             if seen:
-                self._drawn.wait(PATIENCE)
+                self._drawn.after(show_first)
                 job.check()
+            else:
+                show_first()
             full = weighed(self.index, first)
             with self.jobs.lock:  # a label may have been given meanwhile
                 show(where, _opened(seq, name, {**full, "label": self._naming.label_of(spot)}))

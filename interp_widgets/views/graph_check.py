@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..attribution.group import Nodes
 from ..jobs import Job
 from . import graph_answers, graph_meaning
-from .features_jobs import PATIENCE
+from .drawn import Drawn
 from .graph_asks import Request
 from .graph_signals import Signals
 
@@ -46,8 +46,8 @@ class Answers:
         # A message may arrive in another thread while a job reports.
         self._lock = threading.RLock()
         self._takers: list[tuple[str, Take]] = []
-        self._drawn = threading.Event()
-        view.on_ask, view.on_stop, view.on_drawn = self.ask, self.stop, self._drawn.set
+        self._drawn = Drawn()
+        view.on_ask, view.on_stop, view.on_drawn = self.ask, self.stop, self._drawn.say
         view.unable = graph_answers.unable(graph)
 
     def ask(self, what: str, request: Request) -> None:
@@ -141,9 +141,7 @@ class Answers:
             def draw(part: Answer, progress: float, message: str) -> None:
                 offer(part)
                 job.check()
-                self._drawn.clear()
-                job.report(progress, message)
-                self._drawn.wait(PATIENCE)
+                self._drawn.after(lambda: job.report(progress, message))
 
             def report(progress: float, message: str) -> None:
                 nonlocal told

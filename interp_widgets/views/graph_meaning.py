@@ -79,7 +79,8 @@ def meaning(graph: Graph, request: Request, signals: Signals) -> Answer:
     first = card(index, layer, feature, here=here, weights=False)
     signals.draw({**first, "pending": True}, 0.3, "reading the weights")
     whole = weighed(index, first)
-    called = index.label_of(layer, feature)
+    called = index.label_of(layer, feature)  # it may have been given meanwhile
+    whole["label"] = label_row(called)
     if called and whole["indexed"] and not is_scored(index, called):
         signals.offer({**whole, "label": {**whole["label"], "testing": True}})
         signals.report(0.6, "testing the label on held-out text")
